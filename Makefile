@@ -1,0 +1,93 @@
+# Every target does the set-up that it needs; `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools:$(PATH)
+
+PROTO := $(shell find proto third_party -name '*.proto') buf.yaml buf.gen.yaml
+INSTALLED := node_modules/.package-lock.json
+GENERATED := node_modules/.cache/weft/generated
+
+.PHONY: help
+help: ## Say what there is
+	@echo "make run     start the shop, and say how to order something"
+	@echo "make test    prove that it works"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup ## Start PostgreSQL, NATS and every service; Ctrl-C stops them
+	@exec node services/run.ts
+
+.PHONY: dev
+dev: setup ## Like run, and restart one service when its code changes: make dev SERVICE=order
+	@exec node services/run.ts --watch "$(SERVICE)"
+
+.PHONY: reset
+reset: $(INSTALLED) ## Forget all data of this checkout
+	@node services/run.ts --reset
+
+.PHONY: test
+test: setup ## Run every test, beside a running shop if you like
+	@vitest run
+
+.PHONY: check
+check: setup check-format check-types check-proto check-gen ## All that needs no servers: format, lint, types, contracts
+	@vitest run tests/architecture.test.ts tests/lockfile.test.ts
+
+.PHONY: check-format
+check-format: $(INSTALLED)
+	biome ci --error-on-warnings .
+
+.PHONY: check-types
+check-types: $(GENERATED)
+	tsc --project .
+
+.PHONY: check-proto
+check-proto: $(INSTALLED)
+	buf lint
+	buf format proto --diff --exit-code
+	node tools/vendor-protos.ts --check
+	node tools/breaking.ts
+
+.PHONY: check-gen
+check-gen: $(INSTALLED)
+	buf generate
+	git diff --exit-code --stat -- gen
+
+.PHONY: breaking
+breaking: $(INSTALLED) ## Compare the contracts with every release and with the main branch
+	node tools/breaking.ts
+
+.PHONY: gen
+gen: $(INSTALLED) ## Generate gen/ from proto/
+	buf generate
+
+.PHONY: format
+format: $(INSTALLED) ## Format code and contracts
+	biome check --write .
+	buf format proto --write
+
+.PHONY: vendor
+vendor: $(INSTALLED) ## Bring third_party/ up to the installed packages
+	node tools/vendor-protos.ts
+
+.PHONY: tools
+tools: $(INSTALLED) ## Install grpcurl and nats-server into .tools/
+	@node tools/grpcurl.ts
+
+.PHONY: bench
+bench: setup ## Measure the order path of a shop of its own
+	@node bench/orders.ts
+
+.PHONY: setup
+setup: $(INSTALLED) $(GENERATED)
+
+$(INSTALLED): package.json package-lock.json
+	@echo "installing the packages of package-lock.json (npm ci)"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(GENERATED): $(PROTO) | $(INSTALLED)
+	@echo "generating gen/ from proto/ (buf generate)"
+	@buf generate
+	@mkdir -p $(@D) && touch $@

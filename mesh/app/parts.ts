@@ -1,0 +1,65 @@
+import { systemClock } from "../core/clock.ts";
+import { isUnavailable, messageOf } from "../core/errors.ts";
+import { createLog, type Log } from "../core/log.ts";
+import { type Nats, openNats } from "../nats/connection.ts";
+import { connect, type Sql } from "../store/connect.ts";
+import { type Migrations, migrate } from "../store/migrate.ts";
+
+/** What every service is built of. */
+export interface Parts {
+  readonly service: string;
+  readonly log: Log;
+  readonly sql: Sql;
+  readonly databaseUrl: string;
+  readonly nats: Nats;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the parts need to know. */
+export interface PartsConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly instance: string;
+  readonly databaseUrl: string;
+  readonly natsUrl: string;
+  readonly logLevel: string;
+}
+
+const MESH_MIGRATIONS: readonly Migrations[] = [
+  { set: "mesh/store", folder: new URL("../store/migrations/", import.meta.url) },
+  { set: "mesh/events", folder: new URL("../events/migrations/", import.meta.url) },
+];
+const AWAY_MS = 250;
+
+/**
+ * Opens the parts of a service and brings its database up to date, the mesh's own tables first. Waits for the
+ * database; the broker may come later.
+ */
+export async function openParts(service: string, config: PartsConfig, migrations: URL): Promise<Parts> {
+  const { instance, databaseUrl, natsUrl, logLevel, host, port } = config;
+  const log = createLog({ service, instance, level: logLevel });
+  const sql = connect({ url: databaseUrl, name: instance });
+  await whenThere(log, () => migrate(sql, [...MESH_MIGRATIONS, { set: service, folder: migrations }], log));
+  return {
+    service,
+    log,
+    sql,
+    databaseUrl,
+    nats: openNats({ url: natsUrl, name: instance, log }),
+    host,
+    port,
+  };
+}
+
+async function whenThere(log: Log, use: () => Promise<void>): Promise<void> {
+  for (let said = false; ; said = true) {
+    try {
+      return await use();
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      if (!said) log.warn({ error: messageOf(error) }, "the database is away; waiting for it");
+      await systemClock.sleep(AWAY_MS);
+    }
+  }
+}

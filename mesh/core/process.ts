@@ -1,0 +1,38 @@
+import { ConfigError } from "./config.ts";
+import { createLog } from "./log.ts";
+
+/** Something that runs until it is stopped. */
+export interface Running {
+  /** Ends it in order: refuses new work, finishes what it began, lets go of what it holds. */
+  stop(): Promise<void>;
+}
+
+/** How long an orderly end may take before the process is ended all the same. */
+const STOP_WITHIN_MS = 7_000;
+
+/**
+ * Starts a service and stops it on SIGTERM, SIGINT, or when the process that started it is gone. Exits with 0 after an
+ * orderly end, with 1 if it cannot start, fails, or does not end within 7 seconds.
+ */
+export async function runUntilStopped(service: string, start: () => Promise<Running>): Promise<void> {
+  const log = createLog({ service, instance: process.env.INSTANCE ?? service, level: "info" });
+  const fail = (what: string) => (error: unknown) => {
+    if (error instanceof ConfigError) log.fatal(error.message);
+    else log.fatal({ err: error }, what);
+    process.exit(1);
+  };
+  process.once("uncaughtException", fail("ends: an error that nobody caught"));
+  process.once("unhandledRejection", fail("ends: a rejection that nobody handled"));
+
+  const asked = Promise.withResolvers<string>();
+  for (const event of ["SIGTERM", "SIGINT", "disconnect"] as const) {
+    // Kept for good: a second signal must not end a process that is stopping in order.
+    process.on(event, () => asked.resolve(event));
+  }
+  const running = await start().catch(fail("cannot start"));
+  const why = await asked.promise;
+  log.info({ why }, "stops");
+  setTimeout(fail("ends: did not stop in time"), STOP_WITHIN_MS).unref();
+  await running.stop().catch(fail("failed while stopping"));
+  process.exit(0);
+}

@@ -1,0 +1,44 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Trace } from "./trace.ts";
+
+/**
+ * The piece of work that code runs for: an incoming call, an event, a step of a saga. It follows every await, so that
+ * outgoing calls, published events and log lines know the deadline and the trace without being handed them.
+ */
+export interface Work {
+  readonly trace: Trace;
+  /** The `x-request-id` of the call that began it, or one made for it. */
+  readonly requestId: string;
+  /** When the work must be done, on {@link Clock.now}; Infinity if nobody waits for it. */
+  readonly deadlineMs: number;
+  /** Aborts when the caller has gone or the deadline has passed. */
+  readonly signal?: AbortSignal;
+  /** The id of the event or call that caused what this work publishes. */
+  readonly causationId?: string;
+}
+
+const storage = new AsyncLocalStorage<Work>();
+
+/** The present piece of work; undefined outside of any. */
+export function currentWork(): Work | undefined {
+  return storage.getStore();
+}
+
+/** Runs `fn` as this piece of work. */
+export function runWork<T>(work: Work, fn: () => T): T {
+  return storage.run(work, fn);
+}
+
+/** Takes each value of an iterable as this piece of work: a generator runs where it is asked, not where it was made. */
+export async function* iterateAsWork<T>(work: Work, values: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = values[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await runWork(work, () => iterator.next());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await runWork(work, () => iterator.return?.());
+  }
+}

@@ -1,0 +1,76 @@
+import type { JsMsg } from "@nats-io/jetstream";
+import { messageOf } from "../core/errors.ts";
+import { derivedId } from "../core/ids.ts";
+import type { Tx } from "../store/transaction.ts";
+import { encodeHeader } from "./envelope.ts";
+import { outboxChanges } from "./publish.ts";
+import { DEAD_LETTERS } from "./streams.ts";
+
+/** Why a message became a dead letter. */
+export type DeadReason =
+  | "exhausted"
+  | "permanent"
+  | "undecodable"
+  | "blocked"
+  | "history_lost"
+  | "crash_loop";
+
+/** A message that a consumer gives up. */
+export interface DeadLetter {
+  /** `<service>__<subscription>`. */
+  readonly consumer: string;
+  readonly message: JsMsg;
+  /** The event's id; a message without one is known by its place in the stream. */
+  readonly eventId: string;
+  readonly reason: DeadReason;
+  readonly attempts: number;
+  readonly error: unknown;
+}
+
+const ERROR_BYTES = 1_024;
+const STACK_BYTES = 4_096;
+
+/**
+ * Writes a dead letter into the outbox, in the transaction that also moves the consumer past the message: it can be
+ * neither lost nor doubled. The message goes as it came, headers and all, with `dlq-` headers that say what happened.
+ */
+export async function publishDeadLetter(tx: Tx, letter: DeadLetter): Promise<void> {
+  const { consumer, message, eventId, reason } = letter;
+  const [service, subscription] = consumer.split("__");
+  const subject = `dlq.${service}.${subscription}.${reason}`;
+  const headers = { ...originalHeaders(message), ...deathHeaders(letter) };
+  // The same letter has the same id, so that one that is written again after a crash is recognised.
+  const id = derivedId(consumer, eventId);
+  await tx`
+    INSERT INTO outbox (event_id, stream, subject, type, headers, payload)
+    VALUES (${id}, ${DEAD_LETTERS.name}, ${subject}, ${message.headers?.get("ce-type") || "unknown"},
+            ${JSON.stringify(headers)}::text::jsonb, ${Buffer.from(message.data)})
+    ON CONFLICT (event_id) DO NOTHING`;
+  await tx`DELETE FROM inbox_failure WHERE consumer = ${consumer} AND event_id = ${eventId}`;
+  tx.afterCommit(() => outboxChanges.announce(DEAD_LETTERS.name));
+}
+
+function originalHeaders(message: JsMsg): Record<string, string> {
+  const names = message.headers?.keys() ?? [];
+  const ours = names.filter((name) => !name.startsWith("Nats-"));
+  return Object.fromEntries(ours.map((name) => [name, message.headers?.get(name) ?? ""]));
+}
+
+function deathHeaders({ consumer, message, reason, attempts, error }: DeadLetter): Record<string, string> {
+  const { stream, streamSequence, timestampNanos } = message.info;
+  return {
+    "dlq-consumer": consumer,
+    "dlq-reason": reason,
+    "dlq-error-type": encodeHeader(error instanceof Error ? error.name : typeof error),
+    "dlq-error-message": encodeHeader(messageOf(error).slice(0, ERROR_BYTES)).slice(0, ERROR_BYTES),
+    "dlq-error-stack": Buffer.from(error instanceof Error ? (error.stack ?? "") : "")
+      .subarray(0, STACK_BYTES)
+      .toString("base64"),
+    "dlq-attempts": String(attempts),
+    "dlq-dead-at": new Date().toISOString(),
+    "dlq-orig-stream": stream,
+    "dlq-orig-subject": message.subject,
+    "dlq-orig-seq": String(streamSequence),
+    "dlq-orig-time": new Date(timestampNanos / 1e6).toISOString(),
+  };
+}

@@ -1,0 +1,114 @@
+import type { Queries } from "../store/connect.ts";
+import type { Tx } from "../store/transaction.ts";
+
+/** The place of an event: whose consumer it is for, and where it stands among the events of its key. */
+export interface Place {
+  readonly consumer: string;
+  readonly stream: string;
+  readonly key: string;
+  readonly seq: number;
+}
+
+/**
+ * Passes the gate of a STRICT consumer if this event is the key's next one, in the handler's transaction, and so makes
+ * effect and progress durable together. Two holders of one key meet at the row's lock: one passes.
+ */
+export async function advance(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const [row] = await tx<{ advanced: number }[]>`
+    WITH up AS (
+      UPDATE inbox_cursor SET last_seq = ${seq}, retry_at = NULL, updated_at = now()
+      WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND last_seq = ${seq}::int - 1
+        AND parked_until < ${seq}
+      RETURNING 1),
+    ins AS (
+      INSERT INTO inbox_cursor (consumer, stream, key, last_seq)
+      SELECT ${consumer}, ${stream}, ${key}, 1 WHERE ${seq}::int = 1
+      ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT (SELECT count(*) FROM up) + (SELECT count(*) FROM ins) AS advanced`;
+  return row?.advanced === 1;
+}
+
+/** How far a consumer is with a key. */
+export interface Cursor {
+  readonly lastSeq: number;
+  /** The events after `lastSeq` and up to this one are dead letters. */
+  readonly parkedUntil: number;
+  readonly retryAt: Date | null;
+}
+
+/** Reads the cursor of a key; undefined if the consumer has seen nothing of it. */
+export async function cursorOf(sql: Queries, { consumer, stream, key }: Place): Promise<Cursor | undefined> {
+  const [row] = await sql<{ last_seq: number; parked_until: number; retry_at: Date | null }[]>`
+    SELECT last_seq, parked_until, retry_at FROM inbox_cursor
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}`;
+  return row && { lastSeq: row.last_seq, parkedUntil: row.parked_until, retryAt: row.retry_at };
+}
+
+/** What is to be done with an event that did not pass the gate. */
+export type Verdict =
+  /** It was handled, or is a dead letter already: acknowledge it. */
+  | "done"
+  /** The event before it is a dead letter and the key is parked: it becomes one too. */
+  | "blocked"
+  /** It is the first that this consumer can still see of the key: begin with it. */
+  | "baseline"
+  /** Events between the last one and this one are gone from the stream. */
+  | "historyLost"
+  /** The events before it have not been handled yet: wait. */
+  | "gap";
+
+/**
+ * Tells why an event did not pass, in the order of the questions. `predecessorIsGone` is asked last and only when it
+ * matters: the answer must come from the stream's state now, never from a clock or from what arrived first.
+ */
+export async function judge(
+  seq: number,
+  cursor: Cursor | undefined,
+  predecessorIsGone: () => Promise<boolean>,
+): Promise<Verdict> {
+  const { lastSeq, parkedUntil } = cursor ?? { lastSeq: 0, parkedUntil: 0 };
+  if (seq <= lastSeq || seq <= parkedUntil) return "done";
+  if (parkedUntil > lastSeq && seq === parkedUntil + 1) return "blocked";
+  // The next one after all: whoever held the row when we asked has rolled back.
+  if (seq === Math.max(lastSeq, parkedUntil) + 1) return "gap";
+  if (!(await predecessorIsGone())) return "gap";
+  return cursor ? "historyLost" : "baseline";
+}
+
+/** Begins a key with this event. False if somebody else has begun it meanwhile. */
+export async function beginWith(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const { count } = await tx`
+    INSERT INTO inbox_cursor (consumer, stream, key, last_seq) VALUES (${consumer}, ${stream}, ${key}, ${seq})
+    ON CONFLICT DO NOTHING`;
+  return count === 1;
+}
+
+/** Parks a key at a dead letter. False if this event is not the key's next one: then it is no dead letter yet. */
+export async function park(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const { count } = await tx`
+    INSERT INTO inbox_cursor AS c (consumer, stream, key, last_seq, parked_until)
+    SELECT ${consumer}, ${stream}, ${key}, ${seq}::int - 1, ${seq}
+    ON CONFLICT (consumer, stream, key) DO UPDATE SET parked_until = EXCLUDED.parked_until, retry_at = NULL, updated_at = now()
+      WHERE greatest(c.last_seq, c.parked_until) = EXCLUDED.parked_until - 1`;
+  return count === 1;
+}
+
+/** Goes past a dead letter as if it had been handled. False if this event is not the key's next one. */
+export async function skip(tx: Tx, place: Place): Promise<boolean> {
+  return (await advance(tx, place)) || (place.seq > 1 && (await passLost(tx, place)));
+}
+
+/** Goes past events that are gone from the stream, up to and including this one. */
+async function passLost(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const { count } = await tx`
+    UPDATE inbox_cursor SET last_seq = ${seq}, retry_at = NULL, updated_at = now()
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND last_seq < ${seq}`;
+  return count === 1;
+}
+
+/** Lets the successors of a failed event know when to come again. */
+export async function postpone(tx: Tx, { consumer, stream, key }: Place, delayMs: number): Promise<void> {
+  await tx`
+    UPDATE inbox_cursor SET retry_at = now() + ${delayMs} * interval '1 millisecond'
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}`;
+}

@@ -1,0 +1,61 @@
+import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
+import { eventContract, type SubscriptionContract } from "../contract/event.ts";
+import type { Tx } from "../store/transaction.ts";
+import type { Envelope } from "./envelope.ts";
+
+/** What a handler knows of an event beside its content. */
+export type EventMeta = Envelope & {
+  /** Which attempt this is, counted from 1. */
+  readonly attempt: number;
+  /** Aborts when the handler's time is up; its transaction is rolled back then. */
+  readonly signal: AbortSignal;
+};
+
+/** What a service does about one type of event. */
+export interface EventHandler {
+  readonly schema: DescMessage;
+  readonly handle: (tx: Tx, event: never, meta: EventMeta) => Promise<void>;
+}
+
+/**
+ * Says what to do about a type of event. The effect belongs into `tx`: it becomes durable together with the fact that
+ * the event was handled, so it happens once, however often the event is delivered.
+ */
+export function on<T extends DescMessage>(
+  schema: T,
+  handle: (tx: Tx, event: MessageShape<T>, meta: EventMeta) => Promise<void>,
+): EventHandler {
+  return { schema, handle: handle as EventHandler["handle"] };
+}
+
+/** The service's name: `order` of `shop.order.v1.OrderService`. */
+export function serviceName(service: DescService): string {
+  const parts = service.file.proto.package.split(".");
+  const name = parts.at(-2);
+  if (!name) throw new Error(`${service.typeName}: its package must be <system>.<service>.v<major>`);
+  return name;
+}
+
+/** Handlers by type. Throws if they are not exactly those that the contract says, or not of its aggregate. */
+export function handlersByType(
+  { name, handles, aggregate }: SubscriptionContract,
+  handlers: readonly EventHandler[],
+): ReadonlyMap<string, EventHandler> {
+  const byType = new Map(handlers.map((handler) => [handler.schema.typeName, handler]));
+  const missing = handles.filter((type) => !byType.has(type));
+  const extra = [...byType.keys()].filter((type) => !handles.includes(type));
+  if (missing.length > 0 || extra.length > 0) {
+    const problems = [
+      missing.length > 0 && `nothing handles ${missing.join(", ")}`,
+      extra.length > 0 && `its contract does not list ${extra.join(", ")}`,
+    ];
+    throw new Error(`subscription "${name}": ${problems.filter(Boolean).join("; ")}`);
+  }
+  for (const { schema } of handlers) {
+    const actual = eventContract(schema).aggregate;
+    if (actual !== aggregate) {
+      throw new Error(`subscription "${name}" is of ${aggregate}, but ${schema.typeName} is of ${actual}`);
+    }
+  }
+  return byType;
+}

@@ -1,0 +1,77 @@
+import { JetStreamApiError, type JetStreamManager, StorageType, type StreamConfig } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/nats-core";
+import type { StreamContract } from "../contract/event.ts";
+import { subjectsOf } from "./subject.ts";
+
+/** A stream as the broker should have it. */
+export interface StreamPlan {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+  readonly duplicateWindowMs: number;
+  readonly replicas: number;
+  /** What happens when it is full: the oldest goes, or nothing more comes in. */
+  readonly whenFull: "discardOld" | "refuseNew";
+}
+
+const DAY_MS = 86_400_000;
+
+/** The stream of an aggregate's events. */
+export function eventStream(contract: StreamContract): StreamPlan {
+  return { ...contract, subjects: [subjectsOf(contract.aggregate)], whenFull: "discardOld" };
+}
+
+/** The stream of dead letters. Full, it refuses: then they stay in the outboxes, and somebody notices. */
+export const DEAD_LETTERS: StreamPlan = {
+  name: "DLQ",
+  subjects: ["dlq.>"],
+  maxAgeMs: 30 * DAY_MS,
+  maxBytes: 2 ** 30,
+  duplicateWindowMs: 600_000,
+  replicas: 1,
+  whenFull: "refuseNew",
+};
+
+const MAX_MESSAGE_BYTES = 512 * 1024;
+
+/**
+ * Makes the stream if it is not there. One that is there keeps its limits, which may be an operator's; throws if it
+ * holds other subjects, because then its messages are not ours.
+ */
+export async function ensureStream(manager: JetStreamManager, plan: StreamPlan): Promise<void> {
+  try {
+    const { config } = await manager.streams.info(plan.name);
+    if (JSON.stringify([...config.subjects].sort()) !== JSON.stringify([...plan.subjects].sort())) {
+      throw new Error(
+        `the stream ${plan.name} holds ${config.subjects.join(", ")}, not ${plan.subjects.join(", ")}`,
+      );
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    await manager.streams.add(configOf(plan));
+  }
+}
+
+const STREAM_NOT_FOUND = 10_059;
+const CONSUMER_NOT_FOUND = 10_014;
+
+/** True if the broker says that a stream or a consumer is not there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && [STREAM_NOT_FOUND, CONSUMER_NOT_FOUND].includes(error.code);
+}
+
+function configOf(plan: StreamPlan): Partial<StreamConfig> & { name: string } {
+  return {
+    name: plan.name,
+    subjects: [...plan.subjects],
+    storage: StorageType.File,
+    max_age: nanos(plan.maxAgeMs),
+    max_bytes: plan.maxBytes,
+    max_msg_size: MAX_MESSAGE_BYTES,
+    duplicate_window: nanos(plan.duplicateWindowMs),
+    num_replicas: plan.replicas,
+    discard: plan.whenFull === "refuseNew" ? "new" : "old",
+    allow_direct: true,
+  } as Partial<StreamConfig> & { name: string };
+}

@@ -1,0 +1,21 @@
+import type { EventContract } from "../contract/event.ts";
+
+/** The number of partitions. A contract: subjects of kept messages carry it, so it changes with a new major only. */
+export const PARTITIONS = 64;
+
+/** The partition of a key, `p00` to `p63`: FNV-1a of 32 bits, as nats-server's own `partition()` computes it. */
+export function partitionOf(key: string): string {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(key)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return `p${String(hash % PARTITIONS).padStart(2, "0")}`;
+}
+
+/** The subject of an event: `evt.<aggregate>.v<major>.<partition>.<Name>`. */
+export function subjectOf({ aggregate, major, name }: EventContract, key: string): string {
+  return `evt.${aggregate}.v${major}.${partitionOf(key)}.${name}`;
+}
+
+/** The subject that all events of an aggregate are below. */
+export function subjectsOf(aggregate: string): string {
+  return `evt.${aggregate}.>`;
+}

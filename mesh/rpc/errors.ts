@@ -1,0 +1,71 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
+import { refuseByMesh } from "../contract/reasons.ts";
+import { AppError, isUnavailable } from "../core/errors.ts";
+
+/**
+ * What leaves the service for an error: an {@link AppError} as it is, with ErrorInfo and, for bad fields, BadRequest;
+ * a part that is away as UNAVAILABLE; anything else as INTERNAL, without its text. An error of a service that was
+ * called does not pass through: its reasons mean nothing to our callers.
+ */
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof AppError) return encode(error);
+  if (error instanceof ConnectError) return answers.has(error) ? encode(ofDependency(error)) : error;
+  if (isUnavailable(error)) return encode(dependencyUnavailable(error));
+  return encode(refuseByMesh(MeshError.INTERNAL, "internal error", { cause: error }));
+}
+
+// Connect has one error class for what a service answered us and for what we refuse in a request's bytes.
+const answers = new WeakSet<ConnectError>();
+
+/** Remembers that this error is what a service that we called answered, so that it does not pass through to our caller. */
+export function markAsAnswer(error: unknown): unknown {
+  if (error instanceof ConnectError) answers.add(error);
+  return error;
+}
+
+/** What our caller learns of an error of a service that we called. */
+function ofDependency(error: ConnectError): AppError {
+  switch (error.code) {
+    case Code.DeadlineExceeded:
+      return refuseByMesh(MeshError.DEADLINE_EXCEEDED, "a service this call needs did not answer in time", {
+        cause: error,
+      });
+    case Code.Unavailable:
+    case Code.ResourceExhausted:
+    case Code.Canceled:
+    case Code.Aborted:
+      return dependencyUnavailable(error);
+    default:
+      return refuseByMesh(MeshError.INTERNAL, "internal error", { cause: error });
+  }
+}
+
+function dependencyUnavailable(cause: unknown): AppError {
+  return refuseByMesh(MeshError.DEPENDENCY_UNAVAILABLE, "a part this call needs is away; try again", {
+    cause,
+  });
+}
+
+function encode(error: AppError): ConnectError {
+  const { message, code, reason, domain, metadata, violations } = error;
+  const info = create(ErrorInfoSchema, { reason, domain, metadata });
+  const encoded = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }], error);
+  if (violations.length > 0) {
+    const fields = create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) });
+    encoded.details.push({ desc: BadRequestSchema, value: fields });
+  }
+  return encoded;
+}
+
+/** Why a service refused. */
+export type Reason = Pick<AppError, "reason" | "domain" | "metadata">;
+
+/** The reason that another service gave, and the domain that gives it its meaning. Undefined if it gave none. */
+export function reasonOf(error: unknown): Reason | undefined {
+  if (error instanceof AppError) return error;
+  if (!(error instanceof ConnectError)) return undefined;
+  return error.findDetails(ErrorInfoSchema)[0];
+}

@@ -1,0 +1,110 @@
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import { MAX_TIMER_MS } from "../core/clock.ts";
+
+/** Handles a request of HTTP/1.1 or HTTP/2. */
+export type RequestHandler = (
+  request: http.IncomingMessage | http2.Http2ServerRequest,
+  response: http.ServerResponse | http2.Http2ServerResponse,
+) => void;
+
+/** A TCP port that speaks HTTP/1.1 and cleartext HTTP/2 (prior knowledge). */
+export interface Port {
+  /** Where it listens. */
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Takes no new connection, tells the others to go (GOAWAY, `connection: close`), waits until their calls are done,
+   * at most `graceMs`, then closes what is left. Safe to call twice.
+   */
+  drain(graceMs: number): Promise<void>;
+}
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0");
+const FIRST_BYTES_WITHIN_MS = 10_000;
+const MAX_CONNECTIONS = 2_000;
+
+/** Listens; the first bytes of a connection tell which protocol it speaks (RFC 9113, section 3.4). */
+export async function listen(host: string, port: number, handler: RequestHandler): Promise<Port> {
+  const h1 = http.createServer(
+    { keepAliveTimeout: 65_000, requestTimeout: 0, headersTimeout: 15_000 },
+    handler,
+  );
+  // Never listens itself, so it is told to begin watching for slow requests.
+  h1.emit("listening");
+  const h2 = http2.createServer(
+    { settings: { maxConcurrentStreams: 1_000, maxHeaderListSize: 32_768 } },
+    handler,
+  );
+
+  const sessions = new Set<http2.ServerHttp2Session>();
+  h2.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    // A broken peer is no concern of the others; its calls end through their own signals.
+    session.on("error", () => session.destroy());
+  });
+
+  const sockets = new Set<net.Socket>();
+  let draining: Promise<void> | undefined;
+  const tcp = net.createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    firstBytes(socket, (isHttp2) => (isHttp2 ? h2 : h1).emit("connection", socket));
+  });
+  tcp.maxConnections = MAX_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    tcp.once("error", reject);
+    tcp.listen(port, host, resolve);
+  });
+
+  async function close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+    for (const session of sessions) session.close();
+    // http.Server closes a keep-alive connection after the answer in flight once it is itself closed.
+    h1.close(() => {});
+    h1.closeIdleConnections();
+    const overdue = setTimeout(
+      () => {
+        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
+      },
+      Math.min(graceMs, MAX_TIMER_MS),
+    );
+    await closed;
+    clearTimeout(overdue);
+    h2.close();
+  }
+
+  const address = tcp.address() as net.AddressInfo;
+  return {
+    host,
+    port: address.port,
+    drain(graceMs) {
+      draining ??= close(graceMs);
+      return draining;
+    },
+  };
+}
+
+/** Looks at the first bytes without taking them; a connection that sends none in time is closed. */
+function firstBytes(socket: net.Socket, decide: (isHttp2: boolean) => void): void {
+  let seen: Buffer = Buffer.alloc(0);
+  socket.setTimeout(FIRST_BYTES_WITHIN_MS, () => socket.destroy());
+  socket.on("data", function look(chunk: Buffer) {
+    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    const compared = Math.min(seen.length, PREFACE.length);
+    const isHttp2 = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared));
+    if (isHttp2 && compared < PREFACE.length) return;
+    socket.removeListener("data", look);
+    socket.setTimeout(0);
+    socket.removeAllListeners("timeout");
+    socket.pause();
+    socket.unshift(seen);
+    decide(isHttp2);
+    // node:http waits for what was put back; node:http2 has read it already.
+    if (!isHttp2) socket.resume();
+  });
+}

@@ -1,0 +1,38 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { startNats } from "../../tools/nats-server.ts";
+import type { OwnServer } from "../../tools/own-server.ts";
+import { freePort } from "../../tools/ports.ts";
+import { atEnd } from "./at-end.ts";
+
+/** Begins the name of each broker's folder, by which the end of the run finds those that were left behind. */
+export const TEST_BROKER_PREFIX = "nats-";
+
+let running: Promise<OwnServer> | undefined;
+
+/**
+ * The broker of the present test file: the services that it starts find each other there. Each file has one of its own,
+ * because a subscription has one name, so that two files would take each other's events. It ends with the file or, if
+ * a test asked for it first, with that test.
+ */
+export function testBroker(): Promise<OwnServer> {
+  running ??= start();
+  return running;
+}
+
+async function start(): Promise<OwnServer> {
+  const dataDir = mkdtempSync(join(inject("testDir"), TEST_BROKER_PREFIX));
+  const server = await startNats({
+    binary: inject("natsServer"),
+    dataDir,
+    port: await freePort(),
+    log: () => {},
+  });
+  atEnd(async () => {
+    running = undefined;
+    await server.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  return server;
+}

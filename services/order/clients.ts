@@ -1,0 +1,111 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CustomerService } from "../../gen/shop/customer/v1/customer_service_pb.ts";
+import { OrderError } from "../../gen/shop/order/v1/order_error_pb.ts";
+import { PaymentService } from "../../gen/shop/payment/v1/payment_service_pb.ts";
+import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { euro, toCents } from "../../mesh/core/money.ts";
+import type { Outcome } from "../../mesh/events/saga.ts";
+import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { reasonOf } from "../../mesh/rpc/errors.ts";
+import type { Settings } from "./config.ts";
+import { type Line, type Order, refuse, type WantedLine } from "./order.ts";
+
+// Two steps of a saga end within its lease.
+const STEP = { timeoutMs: 6_000 };
+
+/** The other services, in the words of this one. */
+export type Clients = ReturnType<typeof openClients>;
+
+/** Opens the ways to customer, product and payment. */
+export function openClients(settings: Settings) {
+  const {
+    customerTarget,
+    customerTransport,
+    productTarget,
+    productTransport,
+    paymentTarget,
+    paymentTransport,
+  } = settings;
+  const targets = {
+    customer: openTarget({ endpoints: customerTarget, protocol: customerTransport }),
+    product: openTarget({ endpoints: productTarget, protocol: productTransport }),
+    payment: openTarget({ endpoints: paymentTarget, protocol: paymentTransport }),
+  };
+  const customers = meshClient(CustomerService, targets.customer);
+  const products = meshClient(ProductService, targets.product);
+  const payments = meshClient(PaymentService, targets.payment);
+
+  return {
+    targets: Object.values(targets),
+
+    /** Throws CUSTOMER_NOT_FOUND if there is no such customer. */
+    async checkCustomer(customerId: string): Promise<void> {
+      await customers.getCustomer({ customerId }).catch((error) => {
+        const metadata = { customer_id: customerId };
+        throw is(error, Code.NotFound)
+          ? refuse(OrderError.CUSTOMER_NOT_FOUND, `there is no customer ${customerId}`, { metadata })
+          : error;
+      });
+    },
+
+    /** The lines with today's prices. Throws PRODUCT_NOT_FOUND if one names no product. */
+    async price(lines: readonly WantedLine[]): Promise<Line[]> {
+      const productIds = lines.map((line) => line.productId);
+      const { products: found } = await products.batchGetProducts({ productIds }).catch((error) => {
+        if (!is(error, Code.NotFound)) throw error;
+        const productId = reasonOf(error)?.metadata.product_id ?? "";
+        const metadata = { product_id: productId };
+        throw refuse(OrderError.PRODUCT_NOT_FOUND, `there is no product ${productId}`, { metadata });
+      });
+      return lines.map(({ productId, quantity }, i) => {
+        const price = found[i]?.price;
+        if (!price) throw new Error(`the product service gave no price for ${productId}`);
+        return { productId, quantity, unitPriceCents: toCents(price) };
+      });
+    },
+
+    reserveStock: ({ orderId, lines }: Order) =>
+      outcomeOf(products.reserveStock({ orderId, lines: wanted(lines) }, STEP)),
+    commitStock: ({ orderId }: Order) => outcomeOf(products.commitStock({ orderId }, STEP)),
+    releaseStock: ({ orderId }: Order) => outcomeOf(products.releaseStock({ orderId }, STEP)),
+
+    authorizePayment: ({ orderId, customerId, totalCents, paymentToken }: Order) =>
+      outcomeOf(
+        payments.authorizePayment(
+          { orderId, customerId, amount: euro(totalCents), paymentToken: paymentToken ?? "" },
+          STEP,
+        ),
+      ),
+    capturePayment: ({ orderId }: Order) => outcomeOf(payments.capturePayment({ orderId }, STEP)),
+    voidPayment: ({ orderId }: Order) => outcomeOf(payments.voidPayment({ orderId }, STEP)),
+  };
+}
+
+function wanted(lines: readonly Line[]) {
+  return lines.map(({ productId, quantity }) => ({ productId, quantity }));
+}
+
+function is(error: unknown, code: Code): boolean {
+  return error instanceof ConnectError && error.code === code;
+}
+
+// These say that the participant has looked at the step and will not do it; of any other code nobody knows.
+const REFUSALS: readonly Code[] = [
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.PermissionDenied,
+  Code.FailedPrecondition,
+  Code.OutOfRange,
+];
+
+async function outcomeOf(call: Promise<unknown>): Promise<Outcome> {
+  try {
+    await call;
+    return { kind: "done" };
+  } catch (error) {
+    if (!(error instanceof ConnectError) || !REFUSALS.includes(error.code))
+      return { kind: "unanswered", error };
+    return { kind: "refused", reason: reasonOf(error)?.reason ?? Code[error.code] ?? "UNKNOWN" };
+  }
+}

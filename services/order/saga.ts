@@ -1,0 +1,103 @@
+import { OrderError, OrderErrorSchema } from "../../gen/shop/order/v1/order_error_pb.ts";
+import { reasonName } from "../../mesh/contract/reasons.ts";
+import type { Outcome, Rule, Saga } from "../../mesh/events/saga.ts";
+import type { Tx } from "../../mesh/store/transaction.ts";
+import type { Changes } from "../../mesh/store/watch.ts";
+import type { Clients } from "./clients.ts";
+import { orderEnded } from "./events.ts";
+import { type Order, orderNotFound, rejectionFor } from "./order.ts";
+import { endOrder } from "./store.ts";
+
+/** How far an order is. */
+export type SagaState =
+  | "PLACED"
+  | "RESERVED"
+  | "AUTHORIZED"
+  | "CONFIRMED"
+  | "COMPENSATING"
+  | "REJECTED"
+  | "CANCELLED";
+
+const TIMEOUT = reasonName(OrderErrorSchema, OrderError.TIMEOUT);
+
+/** The saga's reason when the customer called the order off. */
+export const BY_CUSTOMER = "CANCELLED_BY_CUSTOMER";
+
+const compensate = (reason: string) => ({ to: "COMPENSATING", reason }) as const;
+
+/**
+ * What becomes of an order. A state is recorded before its step is tried, so that a step which timed out after taking
+ * effect is undone too. Past AUTHORIZED there is no way back: what is paid for is sold.
+ */
+export const rules: Readonly<Record<SagaState, Rule<SagaState>>> = {
+  PLACED: {
+    does: ["reserveStock"],
+    withinMs: 30_000,
+    done: () => ({ to: "RESERVED" }),
+    // Reserving is all or nothing, so a refusal leaves nothing to undo; of an unclear one, we undo what may be there.
+    refused: (reason) =>
+      reason === "OUT_OF_STOCK"
+        ? { to: "REJECTED", reason: rejectionFor(reason) }
+        : compensate(rejectionFor(reason)),
+    overdue: () => compensate(TIMEOUT),
+    cancel: compensate,
+  },
+  RESERVED: {
+    does: ["authorizePayment"],
+    withinMs: 60_000,
+    done: () => ({ to: "AUTHORIZED" }),
+    refused: (reason) => compensate(rejectionFor(reason)),
+    overdue: () => compensate(TIMEOUT),
+    cancel: compensate,
+  },
+  AUTHORIZED: {
+    does: ["commitStock", "capturePayment"],
+    done: () => ({ to: "CONFIRMED" }),
+  },
+  COMPENSATING: {
+    does: ["voidPayment", "releaseStock"],
+    done: (reason) =>
+      reason === BY_CUSTOMER ? { to: "CANCELLED" } : { to: "REJECTED", reason: reason ?? TIMEOUT },
+  },
+  CONFIRMED: {},
+  REJECTED: {},
+  CANCELLED: {},
+};
+
+/** The saga of an order, on these participants. */
+export function orderSaga(
+  clients: Clients,
+  read: (orderId: string) => Promise<Order | undefined>,
+  changes: Changes,
+): Saga<SagaState> {
+  const actions: Record<string, (order: Order) => Promise<Outcome>> = {
+    reserveStock: clients.reserveStock,
+    authorizePayment: clients.authorizePayment,
+    commitStock: clients.commitStock,
+    capturePayment: clients.capturePayment,
+    voidPayment: clients.voidPayment,
+    releaseStock: clients.releaseStock,
+  };
+  return {
+    table: "order_saga",
+    key: "order_id",
+    rules,
+    async act(name, orderId) {
+      const [action, order] = [actions[name], await read(orderId)];
+      if (!action) throw new Error(`the saga has no action ${name}`);
+      if (!order) throw orderNotFound(orderId);
+      return action(order);
+    },
+    async entered(tx, orderId, state, reason) {
+      await end(tx, orderId, state, reason);
+      tx.afterCommit(() => changes.announce(orderId));
+    },
+  };
+}
+
+/** Shows a final state on the order, and announces it to other services. */
+async function end(tx: Tx, orderId: string, state: SagaState, reason: string | undefined): Promise<void> {
+  if (state !== "CONFIRMED" && state !== "REJECTED" && state !== "CANCELLED") return;
+  const order = await endOrder(tx, orderId, state, state === "REJECTED" ? (reason ?? TIMEOUT) : "");
+  await orderEnded(tx, order);
+}

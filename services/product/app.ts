@@ -1,0 +1,20 @@
+import { ProductCreatedSchema } from "../../gen/shop/product/v1/product_event_pb.ts";
+import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { openParts } from "../../mesh/app/parts.ts";
+import { type App, serve } from "../../mesh/app/serve.ts";
+import type { Settings } from "./config.ts";
+import { ratingHandlers } from "./events.ts";
+import { seedDemo } from "./seed.ts";
+import { productService } from "./service.ts";
+
+/** Builds the product service and starts it. */
+export async function startApp(settings: Settings): Promise<App> {
+  const parts = await openParts("product", settings, new URL("migrations/", import.meta.url));
+  if (settings.seed === "demo") await seedDemo(parts.sql);
+  return serve(parts, {
+    contract: ProductService,
+    routes: (router) => router.service(ProductService, productService(parts.sql)),
+    publishes: ProductCreatedSchema,
+    handles: { ratings: ratingHandlers },
+  });
+}

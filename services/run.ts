@@ -1,0 +1,174 @@
+import { join, relative, resolve } from "node:path";
+import { provision } from "../mesh/store/provision.ts";
+import { findGrpcurl } from "../tools/grpcurl.ts";
+import { passedOn, startInstance } from "../tools/instance.ts";
+import { assertPortsFree, freePorts } from "../tools/ports.ts";
+import { takeRunLock } from "../tools/run-lock.ts";
+import { keptSecrets } from "../tools/secrets.ts";
+import { claimServerPorts, startServers, stopServers } from "../tools/shop-servers.ts";
+import { type System, type SystemOptions, systemOf } from "../tools/system.ts";
+import { runInTerminal } from "../tools/terminal.ts";
+
+/** The whole shop: every service, a port for each of its processes, and the services that it calls. */
+const SHOP: readonly Service[] = [
+  { service: "product", ports: [50051, 50151], calls: [] },
+  { service: "review", ports: [50052], calls: ["product"] },
+  { service: "order", ports: [50053], calls: ["customer", "product", "payment"] },
+  { service: "payment", ports: [50054], calls: [] },
+  { service: "customer", ports: [50055], calls: [] },
+];
+const SERVER_PORTS = { postgres: 15432, nats: 14222 };
+
+/** The name of a service of the shop. */
+export type ServiceName = "product" | "review" | "order" | "payment" | "customer";
+
+interface Service {
+  readonly service: ServiceName;
+  /** One process listens on each. */
+  readonly ports: readonly number[];
+  readonly calls: readonly ServiceName[];
+}
+
+const CHECKOUT = resolve(import.meta.dirname, "..");
+const DATA_DIR = join(CHECKOUT, ".data");
+const TOOLS_DIR = join(CHECKOUT, ".tools");
+const READY_TIMEOUT_MS = 60_000;
+const SERVICE_GRACE_MS = 7500;
+
+/** Starts PostgreSQL, NATS and every service, and returns once all are well. On failure nothing is left running. */
+export async function startSystem(options: SystemOptions = {}): Promise<System<ServiceName>> {
+  const { say = () => {}, onLine = () => {}, readyTimeoutMs = READY_TIMEOUT_MS, signal } = options;
+  const dataDir = resolve(options.dataDir ?? DATA_DIR);
+  await using undo = new AsyncDisposableStack();
+
+  const lock = await takeRunLock(join(dataDir, "run.pid"), say);
+  undo.defer(() => lock.release());
+
+  const { shop, serverPorts } =
+    options.ports === "free" ? await onFreePorts() : { shop: SHOP, serverPorts: SERVER_PORTS };
+  const places = shop.flatMap(({ service, ports, calls }) =>
+    ports.map((port, index) => ({ service, port, calls, instance: `${service}-${index + 1}` })),
+  );
+  const serverOptions = {
+    databaseUrl: options.databaseUrl ?? process.env.DATABASE_URL,
+    natsUrl: options.natsUrl ?? process.env.NATS_URL,
+    ports: serverPorts,
+    dataDir,
+    toolsDir: TOOLS_DIR,
+    log: say,
+    ...(signal ? { signal } : {}),
+  };
+  await assertPortsFree([
+    ...(await claimServerPorts(serverOptions)),
+    ...places.map(({ port, instance }) => ({ port, for: instance })),
+  ]);
+
+  const servers = await startServers(serverOptions);
+  undo.defer(() => stopServers(servers));
+
+  say("making a database for each service, where there is none");
+  const databaseUrls = await makeDatabases(servers.databaseUrl, dataDir, options.databasePrefix ?? "weft_");
+  signal?.throwIfAborted();
+
+  say("starting the services: on 127.0.0.1 only, and open there without a token (MESH_AUTH=off)");
+  const instances = places.map(({ service, instance, port, calls }) =>
+    startInstance({
+      service,
+      instance,
+      port,
+      command: [findNode(), join(options.servicesDir ?? import.meta.dirname, service, "main.ts")],
+      cwd: CHECKOUT,
+      env: {
+        // Nothing else of ours: order must not see payment's database.
+        ...passedOn(
+          process.env,
+          calls.map((callee) => `${callee.toUpperCase()}_TRANSPORT`),
+        ),
+        PORT: String(port),
+        HOST: "127.0.0.1",
+        INSTANCE: instance,
+        DATABASE_URL: databaseUrls[service],
+        NATS_URL: servers.natsUrl,
+        SEED: "demo",
+        MESH_AUTH: "off",
+        NODE_COMPILE_CACHE: join(dataDir, "compile-cache"),
+        ...Object.fromEntries(
+          calls.map((callee) => [`${callee.toUpperCase()}_TARGET`, targetOf(callee, shop)]),
+        ),
+        ...options.env,
+      },
+      logDir: join(dataDir, "logs"),
+      log: say,
+      onLine: (line) => onLine(instance, line),
+      onStart: (pid) => lock.record(instance, pid),
+    }),
+  );
+  undo.defer(async () => void (await Promise.all(instances.map((each) => each.stop(SERVICE_GRACE_MS)))));
+  await Promise.all(instances.map((each) => each.untilHealthy(readyTimeoutMs, signal)));
+
+  const running = undo.move();
+  const stop = () => running.disposeAsync();
+  return systemOf({ instances, servers, databaseUrls, readyTimeoutMs, stop });
+}
+
+async function onFreePorts(): Promise<{ shop: Service[]; serverPorts: typeof SERVER_PORTS }> {
+  const count = SHOP.flatMap(({ ports }) => ports).length;
+  const [postgres, nats, ...free] = (await freePorts(count + 2)) as [number, number, ...number[]];
+  const shop = SHOP.map((each) => ({ ...each, ports: free.splice(0, each.ports.length) }));
+  return { shop, serverPorts: { postgres, nats } };
+}
+
+async function makeDatabases(
+  adminUrl: string,
+  dataDir: string,
+  prefix: string,
+): Promise<Record<ServiceName, string>> {
+  const names = SHOP.map(({ service }) => service);
+  const passwords = keptSecrets(join(dataDir, "secrets.json"), names);
+  const urls: Partial<Record<ServiceName, string>> = {};
+  for (const name of names)
+    urls[name] = await provision(adminUrl, { name: `${prefix}${name}`, password: passwords[name] });
+  return urls as Record<ServiceName, string>;
+}
+
+function targetOf(service: ServiceName, shop: readonly Service[]): string {
+  const ports = shop.find((each) => each.service === service)?.ports ?? [];
+  return `static:///${ports.map((port) => `127.0.0.1:${port}`).join(",")}`;
+}
+
+/** Ours, if it is new enough to run TypeScript as it is; else the one that npm has brought. */
+function findNode(): string {
+  const major = Number.parseInt(process.versions.node, 10);
+  return major >= 24 ? process.execPath : join(CHECKOUT, "node_modules/.bin/node");
+}
+
+if (import.meta.main) {
+  process.exitCode = await runInTerminal({
+    startSystem,
+    services: SHOP.map(({ service }) => service),
+    checkoutDir: CHECKOUT,
+    dataDir: DATA_DIR,
+    firstCommands: await firstCommands(),
+  });
+}
+
+async function firstCommands(): Promise<string[]> {
+  const [port] = SHOP.find(({ service }) => service === "order")?.ports ?? [];
+  const order = JSON.stringify({
+    customer_id: "cust-ada",
+    lines: [{ product_id: "prod-espresso", quantity: 1 }],
+    payment_token: "tok_ok",
+    wait: "5s",
+  });
+  const method = "shop.order.v1.OrderService/PlaceOrder";
+  const grpcurl = await findGrpcurl(TOOLS_DIR);
+  if (grpcurl === undefined) {
+    const buf = "node_modules/.bin/buf curl --protocol grpc --http2-prior-knowledge";
+    return [
+      `${buf} --list-methods http://localhost:${port}`,
+      `${buf} -d '${order}' http://localhost:${port}/${method}`,
+    ];
+  }
+  const command = `${grpcurl.startsWith(CHECKOUT) ? relative(CHECKOUT, grpcurl) : "grpcurl"} -plaintext`;
+  return [`${command} localhost:${port} list`, `${command} -d '${order}' localhost:${port} ${method}`];
+}

@@ -1,0 +1,45 @@
+import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { TestProject } from "vitest/node";
+import { TEST_BROKER_PREFIX } from "../mesh/testing/broker.ts";
+import { findNatsServer, stopLeftOverNats } from "../tools/nats-server.ts";
+import { freePort } from "../tools/ports.ts";
+import { startPostgres } from "../tools/postgres.ts";
+
+const TOOLS_DIR = resolve(import.meta.dirname, "../.tools");
+
+/**
+ * Starts one PostgreSQL for the whole run, on a free port and with data of its own, and finds the nats-server that the
+ * test files start. Returns what ends it.
+ */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const dir = mkdtempSync(join(realpathSync(tmpdir()), "weft-test-"));
+  // PostgreSQL may have to run as another user than we.
+  chmodSync(dir, 0o755);
+  const said: string[] = [];
+  const log = (line: string) => said.push(line);
+  try {
+    const natsServer = await findNatsServer({ toolsDir: TOOLS_DIR, log: console.log });
+    const postgres = await startPostgres({ homeDir: join(dir, "postgres"), port: await freePort(), log });
+    project.provide("postgresUrl", postgres.url);
+    project.provide("natsServer", natsServer);
+    project.provide("testDir", dir);
+    return async () => {
+      if (postgres.restarts > 0) console.error(said.join("\n"));
+      await postgres.stop();
+      await stopBrokers(dir);
+      rmSync(dir, { recursive: true, force: true });
+    };
+  } catch (error) {
+    console.error(said.join("\n"));
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Stops the brokers of test files that did not come to their end. */
+async function stopBrokers(dir: string): Promise<void> {
+  const left = readdirSync(dir).filter((entry) => entry.startsWith(TEST_BROKER_PREFIX));
+  await Promise.all(left.map((entry) => stopLeftOverNats(join(dir, entry), console.log)));
+}

@@ -1,0 +1,74 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import type { Log } from "./own-server.ts";
+
+const STILL_BUSY_MS = 15_000;
+
+/** The path of a program on PATH, or undefined. */
+export async function findOnPath(name: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)("sh", ["-c", 'command -v "$0"', name]);
+    return stdout.trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a program prints when it runs to a good end; undefined if it does not. */
+export async function outputOf(
+  program: string,
+  args: readonly string[],
+  cwd?: string,
+): Promise<string | undefined> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(program, args, cwd === undefined ? {} : { cwd });
+    return `${stdout}${stderr}`.trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Builds a program from its Go module (`path@version`) into the folder, with Go's own checksum database as the guard.
+ * Says what Go downloads, and that it is still busy. Throws if there is no Go or the build fails.
+ */
+export async function goInstall(
+  module: string,
+  toolsDir: string,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<void> {
+  if ((await findOnPath("go")) === undefined) throw new Error("Go is not on PATH");
+  mkdirSync(toolsDir, { recursive: true });
+  const startedAtMs = performance.now();
+  const seconds = () => Math.round((performance.now() - startedAtMs) / 1000);
+  log(`building ${module} with Go; the first time this takes about a minute`);
+  const busy = setInterval(() => log(`still building ${module} (${seconds()} s)`), STILL_BUSY_MS);
+  try {
+    await runGo(module, toolsDir, log, signal);
+    log(`built ${module} in ${seconds()} s`);
+  } finally {
+    clearInterval(busy);
+  }
+}
+
+function runGo(module: string, toolsDir: string, log: Log, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const go = spawn("env", [`GOBIN=${toolsDir}`, "go", "install", module], {
+      stdio: ["ignore", "ignore", "pipe"],
+      ...(signal ? { signal } : {}),
+    });
+    let lastLine = "";
+    createInterface({ input: go.stderr }).on("line", (line) => {
+      lastLine = line;
+      log(`  ${line}`);
+    });
+    go.once("error", reject);
+    go.once("close", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`go install ${module} failed: ${lastLine || `code ${code}`}`));
+    });
+  });
+}
