@@ -46,8 +46,8 @@ check-types: $(GENERATED)
 check-proto: $(INSTALLED)
 	buf lint
 	buf format proto --diff --exit-code
-	node tools/vendor-protos.ts --check
-	node tools/breaking.ts
+	node tools/contracts/vendor-protos.ts --check
+	node tools/contracts/breaking.ts
 
 .PHONY: check-gen
 check-gen: $(INSTALLED)
@@ -56,7 +56,7 @@ check-gen: $(INSTALLED)
 
 .PHONY: breaking
 breaking: $(INSTALLED) ## Compare the contracts with every release and with the main branch
-	node tools/breaking.ts
+	node tools/contracts/breaking.ts
 
 .PHONY: gen
 gen: $(INSTALLED) ## Generate gen/ from proto/
@@ -69,11 +69,11 @@ format: $(INSTALLED) ## Format code and contracts
 
 .PHONY: vendor
 vendor: $(INSTALLED) ## Bring third_party/ up to the installed packages
-	node tools/vendor-protos.ts
+	node tools/contracts/vendor-protos.ts
 
 .PHONY: tools
 tools: $(INSTALLED) ## Install grpcurl and nats-server into .tools/
-	@node tools/grpcurl.ts
+	@node tools/local/grpcurl.ts
 
 .PHONY: bench
 bench: setup ## Measure the order path of a shop of its own

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import postgres from "postgres";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { writeFakeServices } from "../tools/fake-services.ts";
-import { isRunning } from "../tools/processes.ts";
-import { resetSystem } from "../tools/reset.ts";
-import type { SystemOptions } from "../tools/system.ts";
-import { tempDir } from "../tools/temp-dir.ts";
+import { writeFakeServices } from "../tools/local/fake-services.ts";
+import { isRunning } from "../tools/local/processes.ts";
+import { resetSystem } from "../tools/local/reset.ts";
+import type { SystemOptions } from "../tools/local/system.ts";
+import { tempDir } from "../tools/local/temp-dir.ts";
 import { startSystem } from "./run.ts";
 
 // Every test starts servers and processes, on a machine that may be busy with other tests.

@@ -1,13 +1,13 @@
 import { join, relative, resolve } from "node:path";
 import { provision } from "../mesh/store/provision.ts";
-import { findGrpcurl } from "../tools/grpcurl.ts";
-import { passedOn, startInstance } from "../tools/instance.ts";
-import { assertPortsFree, freePorts } from "../tools/ports.ts";
-import { takeRunLock } from "../tools/run-lock.ts";
-import { keptSecrets } from "../tools/secrets.ts";
-import { claimServerPorts, startServers, stopServers } from "../tools/shop-servers.ts";
-import { type System, type SystemOptions, systemOf } from "../tools/system.ts";
-import { runInTerminal } from "../tools/terminal.ts";
+import { findGrpcurl } from "../tools/local/grpcurl.ts";
+import { passedOn, startInstance } from "../tools/local/instance.ts";
+import { assertPortsFree, freePorts } from "../tools/local/ports.ts";
+import { takeRunLock } from "../tools/local/run-lock.ts";
+import { keptSecrets } from "../tools/local/secrets.ts";
+import { claimServerPorts, startServers, stopServers } from "../tools/local/shop-servers.ts";
+import { type System, type SystemOptions, systemOf } from "../tools/local/system.ts";
+import { runInTerminal } from "../tools/local/terminal.ts";
 
 /** The whole shop: every service, a port for each of its processes, and the services that it calls. */
 const SHOP: readonly Service[] = [

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { buildImage, compareWithImage, releasedImages } from "../tools/contract-images.ts";
+import { buildImage, compareWithImage, releasedImages } from "../tools/contracts/contract-images.ts";
 import { type ContractCopy, checkout, copyContracts } from "./contract-copy.ts";
 
 const unreleased = join("contracts", "released", "unreleased.binpb");

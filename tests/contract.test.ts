@@ -20,9 +20,9 @@ import * as rules from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js"
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { code } from "../gen/mesh/error/v1/error_pb.ts";
 import { contract, stream, subscriptions } from "../gen/mesh/event/v1/event_pb.ts";
-import { buf } from "../tools/buf.ts";
-import { buildImage } from "../tools/contract-images.ts";
-import { drift } from "../tools/vendor-protos.ts";
+import { buf } from "../tools/contracts/buf.ts";
+import { buildImage } from "../tools/contracts/contract-images.ts";
+import { drift } from "../tools/contracts/vendor-protos.ts";
 import { type ContractCopy, checkout, copyContracts } from "./contract-copy.ts";
 import { ownGeneratedFiles } from "./generated-files.ts";
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { TestProject } from "vitest/node";
 import { TEST_BROKER_PREFIX } from "../mesh/testing/broker.ts";
-import { findNatsServer, stopLeftOverNats } from "../tools/nats-server.ts";
-import { freePort } from "../tools/ports.ts";
-import { startPostgres } from "../tools/postgres.ts";
+import { findNatsServer, stopLeftOverNats } from "../tools/local/nats-server.ts";
+import { freePort } from "../tools/local/ports.ts";
+import { startPostgres } from "../tools/local/postgres.ts";
 
 const TOOLS_DIR = resolve(import.meta.dirname, "../.tools");
 

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { inject } from "vitest";
-import { startNats } from "../../tools/nats-server.ts";
-import type { OwnServer } from "../../tools/own-server.ts";
-import { freePort } from "../../tools/ports.ts";
+import { startNats } from "../../tools/local/nats-server.ts";
+import type { OwnServer } from "../../tools/local/own-server.ts";
+import { freePort } from "../../tools/local/ports.ts";
 import { atEnd } from "./at-end.ts";
 
 /** Begins the name of each broker's folder, by which the end of the run finds those that were left behind. */

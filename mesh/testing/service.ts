@@ -8,6 +8,8 @@ import { atEnd } from "./at-end.ts";
 import { testBroker } from "./broker.ts";
 import { testDatabase } from "./database.ts";
 
+const HOST = "127.0.0.1";
+
 /** Which service to start, and how. */
 export interface TestServiceOptions<S extends DescService, Settings> {
   /** The service of the contract that its client speaks. */
@@ -78,5 +80,3 @@ export async function testService<S extends DescService, Settings>(
     stop,
   };
 }
-
-const HOST = "127.0.0.1";

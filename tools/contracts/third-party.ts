@@ -3,7 +3,7 @@ import { createRegistry } from "@bufbuild/protobuf";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { printProto } from "./print-proto.ts";
 
-const installed = new URL("../node_modules/", import.meta.url);
+const installed = new URL("../../node_modules/", import.meta.url);
 
 /** Where each folder's files come from: path in third_party/<folder> -> path in the npm package. */
 const copies = [

@@ -6,7 +6,7 @@ import { thirdPartyFiles } from "./third-party.ts";
 
 const help = `Writes third_party/: the .proto files that ours import, taken from the npm packages that are installed.
 
-Usage: node tools/vendor-protos.ts [--check] [--dir <folder>]
+Usage: node tools/contracts/vendor-protos.ts [--check] [--dir <folder>]
 
   --check         Write nothing. Exit with 1 and name the files that differ from the packages.
   --dir <folder>  The folder to write or check. Defaults to third_party of this checkout. Other files in it are removed.
@@ -46,7 +46,7 @@ function main(): number {
   const { values } = parseArgs({
     options: { check: { type: "boolean" }, dir: { type: "string" }, help: { type: "boolean" } },
   });
-  const dir = values.dir ?? fileURLToPath(new URL("../third_party", import.meta.url));
+  const dir = values.dir ?? fileURLToPath(new URL("../../third_party", import.meta.url));
   if (values.help) {
     process.stdout.write(help);
     return 0;
@@ -57,7 +57,7 @@ function main(): number {
   }
   const problems = drift(dir);
   if (problems.length === 0) return 0;
-  const advice = "Run `node tools/vendor-protos.ts` after `npm ci`; never edit these files.";
+  const advice = "Run `node tools/contracts/vendor-protos.ts` after `npm ci`; never edit these files.";
   process.stderr.write(`${problems.map((problem) => `third_party: ${problem}`).join("\n")}\n${advice}\n`);
   return 1;
 }

@@ -48,5 +48,5 @@ export async function installTools(toolsDir: string, log: Log): Promise<number> 
 }
 
 if (import.meta.main) {
-  process.exitCode = await installTools(resolve(import.meta.dirname, "../.tools"), console.log);
+  process.exitCode = await installTools(resolve(import.meta.dirname, "../../.tools"), console.log);
 }

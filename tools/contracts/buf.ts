@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const executable = fileURLToPath(new URL("../node_modules/.bin/buf", import.meta.url));
+const executable = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
 const run = promisify(execFile);
 
 /** Whether a command of buf succeeded, and all that it said. */

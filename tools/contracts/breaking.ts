@@ -8,7 +8,7 @@ import { extractContracts, mergeBase } from "./merge-base.ts";
 
 const help = `Refuses a change of proto/ that would break someone: an old client, an old server or a stored event.
 
-Usage: node tools/breaking.ts [--dir <checkout>]
+Usage: node tools/contracts/breaking.ts [--dir <checkout>]
 
 Compares proto/ with every image in contracts/released, because a field that one release dropped must not come back as
 something else in a later one, and with the commit where the work left origin/main (or main, if there is no origin).
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const { ok, lines } = await checkBreaking(values.dir ?? fileURLToPath(new URL("..", import.meta.url)));
+  const { ok, lines } = await checkBreaking(values.dir ?? fileURLToPath(new URL("../..", import.meta.url)));
   (ok ? process.stdout : process.stderr).write(`${lines.join("\n")}\n`);
   if (!ok) process.exitCode = 1;
 }

@@ -44,7 +44,7 @@ test("--check names the file, says what to do, exits with 1 and writes nothing",
   rmSync(join(dir, "grpc"), { recursive: true });
   const { status, stderr } = run("--check", "--dir", dir);
   expect(stderr).toContain("third_party: grpc/grpc/health/v1/health.proto is missing");
-  expect(stderr).toContain("node tools/vendor-protos.ts");
+  expect(stderr).toContain("node tools/contracts/vendor-protos.ts");
   expect(status).toBe(1);
   expect(existsSync(join(dir, "grpc"))).toBe(false);
 });

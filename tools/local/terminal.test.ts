@@ -28,7 +28,7 @@ function checkout(scripts: Record<string, string> = {}) {
   const module = (path: string) => JSON.stringify(resolve(import.meta.dirname, path));
   writeFileSync(
     join(dir, "run.ts"),
-    `import { startSystem } from ${module("../services/run.ts")};
+    `import { startSystem } from ${module("../../services/run.ts")};
      import { runInTerminal } from ${module("terminal.ts")};
      const own = ${JSON.stringify({ ports: "free", dataDir, servicesDir })};
      process.exitCode = await runInTerminal({

@@ -1,0 +1,103 @@
+import { Code } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { ProductError, ProductErrorSchema } from "../../gen/shop/product/v1/product_error_pb.ts";
+import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
+import { refusals } from "../../mesh/contract/reasons.ts";
+import { AppError } from "../../mesh/core/errors.ts";
+import { PROTOCOLS } from "../../mesh/rpc/target.ts";
+import { refusalOf } from "../../mesh/testing/refusal.ts";
+import { testServer } from "../../mesh/testing/server.ts";
+import { testService } from "../../mesh/testing/service.ts";
+import { startApp } from "./app.ts";
+import { readSettings } from "./config.ts";
+
+const refuseAsProduct = refusals<ProductError>(ProductErrorSchema);
+
+const product = await testServer(ProductService, {
+  getProduct({ productId }) {
+    switch (productId) {
+      case "prod-none":
+        throw refuseAsProduct(ProductError.PRODUCT_NOT_FOUND, "there is none");
+      case "prod-busy":
+        throw new AppError("later", { code: Code.Unavailable, reason: "BUSY", domain: "test" });
+      case "prod-broken":
+        throw new Error("a secret of the product service");
+      default:
+        return {
+          product: { productId, name: "Beans", availableStock: 7, rating: { average: 1, count: 99 } },
+        };
+    }
+  },
+});
+
+const start = (productTarget: string, transport: string) =>
+  testService({
+    contract: ReviewService,
+    readSettings,
+    start: startApp,
+    env: { PRODUCT_TARGET: `static:///${productTarget}`, PRODUCT_TRANSPORT: transport },
+  });
+
+describe.each(PROTOCOLS)("GetReviewedProduct, which asks product over %s", async (transport) => {
+  const { client, sql } = await start(product.address, transport);
+
+  test("joins the product, its newest 10 reviews and the rating of them all, counted here", async () => {
+    await sql`INSERT INTO buyer (customer_id, product_id) VALUES ('cust-ada', 'prod-beans')`;
+    const posted: string[] = [];
+    for (let i = 0; i < 12; i++) {
+      const rating = i === 0 ? 1 : 5;
+      const { review } = await client.createReview({
+        productId: "prod-beans",
+        customerId: "cust-ada",
+        rating,
+      });
+      posted.unshift(review?.reviewId ?? "");
+    }
+    const reviewed = await client.getReviewedProduct({ productId: "prod-beans" });
+    expect(reviewed.product).toMatchObject({ productId: "prod-beans", name: "Beans", availableStock: 7 });
+    expect(reviewed.reviews.map((review) => review.reviewId)).toEqual(posted.slice(0, 10));
+    expect(reviewed.rating).toMatchObject({ average: 56 / 12, count: 12 });
+  });
+
+  test("shows a product without reviews", async () => {
+    const reviewed = await client.getReviewedProduct({ productId: "prod-new" });
+    expect(reviewed).toMatchObject({
+      product: { productId: "prod-new" },
+      reviews: [],
+      rating: { average: 0, count: 0 },
+    });
+  });
+
+  test("says in its own words that there is no such product", async () => {
+    expect(await refusalOf(client.getReviewedProduct({ productId: "prod-none" }))).toEqual({
+      code: "NotFound",
+      reason: "PRODUCT_NOT_FOUND",
+      domain: "shop.review.v1",
+    });
+  });
+
+  test("is UNAVAILABLE while product is", async () => {
+    expect(await refusalOf(client.getReviewedProduct({ productId: "prod-busy" }))).toEqual({
+      code: "Unavailable",
+      reason: "DEPENDENCY_UNAVAILABLE",
+      domain: "mesh.weft",
+    });
+  });
+
+  test("lets nothing out of what broke in product", async () => {
+    const call = client.getReviewedProduct({ productId: "prod-broken" });
+    await expect(call).rejects.toThrow("[internal] internal error");
+    expect(await refusalOf(call)).toMatchObject({ code: "Internal", reason: "INTERNAL" });
+  });
+});
+
+test.each(PROTOCOLS)("without any product instance, over %s, it is UNAVAILABLE", async (transport) => {
+  const gone = await testServer(ProductService, {});
+  await gone.stop(0);
+  const { client } = await start(gone.address, transport);
+  expect(await refusalOf(client.getReviewedProduct({ productId: "prod-beans" }))).toMatchObject({
+    code: "Unavailable",
+    reason: "DEPENDENCY_UNAVAILABLE",
+  });
+});
