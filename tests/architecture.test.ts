@@ -44,7 +44,10 @@ function offences(of: (file: string) => boolean, allows: (to: string, from: Sour
     );
 }
 
-const below = (...folders: string[]) => (path: string) => folders.some((folder) => path.startsWith(`${folder}/`));
+const below =
+  (...folders: string[]) =>
+  (path: string) =>
+    folders.some((folder) => path.startsWith(`${folder}/`));
 const isPackage = (to: string) => !/^(gen|mesh|services|tools|tests|web|meshctl)\//.test(to);
 
 test("the check sees the imports of this repository", () => {
@@ -87,11 +90,14 @@ const SERVICES = readdirSync(join(ROOT, "services"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
 
-test.each(SERVICES)("services/%s imports the mesh, the contracts and itself, never another service", (service) => {
-  const ours = below(`services/${service}`, "gen", ...Object.keys(ROOMS).map((room) => `mesh/${room}`));
-  const allows = (to: string) => (isPackage(to) || ours(to)) && !to.startsWith("mesh/testing/");
-  expect(offences(below(`services/${service}`), allows)).toEqual([]);
-});
+test.each(SERVICES)(
+  "services/%s imports the mesh, the contracts and itself, never another service",
+  (service) => {
+    const ours = below(`services/${service}`, "gen", ...Object.keys(ROOMS).map((room) => `mesh/${room}`));
+    const allows = (to: string) => (isPackage(to) || ours(to)) && !to.startsWith("mesh/testing/");
+    expect(offences(below(`services/${service}`), allows)).toEqual([]);
+  },
+);
 
 test("services/run.ts starts processes and imports no service", () => {
   const allows = (to: string) => isPackage(to) || to === "mesh/store/provision.ts" || to.startsWith("tools/");
@@ -100,30 +106,52 @@ test("services/run.ts starts processes and imports no service", () => {
 
 test.each(SERVICES)("services/%s has the files that every service has", (service) => {
   const files = readdirSync(join(ROOT, "services", service));
-  const always = ["README.md", "app.ts", "config.ts", "main.ts", "service.ts", "store.ts", "migrations", `${service}.ts`];
+  const always = [
+    "README.md",
+    "app.ts",
+    "config.ts",
+    "main.ts",
+    "service.ts",
+    "store.ts",
+    "migrations",
+    `${service}.ts`,
+  ];
   expect(files).toEqual(expect.arrayContaining(always));
   const main = readFileSync(join(ROOT, "services", service, "main.ts"), "utf8");
   expect(main.split("\n").length).toBeLessThanOrEqual(20);
 });
 
-test.each(SERVICES)("inside services/%s the noun is pure, the store is SQL, and only main starts", (service) => {
-  const here = `services/${service}/`;
-  const noun = `${here}${service}.ts`;
-  const rules: [string, (to: string) => boolean][] = [
-    [noun, (to) => below("mesh/core", "mesh/contract")(to) || /^gen\/.*_error_pb\.ts$/.test(to)],
-    [`${here}store.ts`, (to) => to === noun || below("mesh/store", "mesh/core")(to)],
-    [`${here}main.ts`, (to) => [`${here}app.ts`, `${here}config.ts`].includes(to) || below("mesh/core")(to)],
-    [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/rpc")],
-  ];
-  for (const [file, allows] of rules) expect(offences((each) => each === file, allows)).toEqual([]);
-  const importers = offences(below(`services/${service}`), (to) => to !== `${here}app.ts` && to !== `${here}main.ts`);
-  expect(importers).toEqual([`${here}main.ts -> ${here}app.ts`]);
-});
+test.each(SERVICES)(
+  "inside services/%s the noun is pure, the store is SQL, and only main starts",
+  (service) => {
+    const here = `services/${service}/`;
+    const noun = `${here}${service}.ts`;
+    const rules: [string, (to: string) => boolean][] = [
+      [noun, (to) => below("mesh/core", "mesh/contract")(to) || /^gen\/.*_error_pb\.ts$/.test(to)],
+      [`${here}store.ts`, (to) => to === noun || below("mesh/store", "mesh/core")(to)],
+      [
+        `${here}main.ts`,
+        (to) => [`${here}app.ts`, `${here}config.ts`].includes(to) || below("mesh/core")(to),
+      ],
+      [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/rpc")],
+    ];
+    for (const [file, allows] of rules) expect(offences((each) => each === file, allows)).toEqual([]);
+    const importers = offences(
+      below(`services/${service}`),
+      (to) => to !== `${here}app.ts` && to !== `${here}main.ts`,
+    );
+    expect(importers).toEqual([`${here}main.ts -> ${here}app.ts`]);
+  },
+);
 
 /** Who alone may use a third party. */
 const KEEPERS: [string, RegExp, (file: string) => boolean][] = [
   ["the NATS client", /^@nats-io\//, below("mesh/nats", "mesh/events", "mesh/testing")],
-  ["the database driver", /^postgres$/, (file) => below("mesh/store", "tools")(file) || /^services\/\w+\/store\.ts$/.test(file)],
+  [
+    "the database driver",
+    /^postgres$/,
+    (file) => below("mesh/store", "tools")(file) || /^services\/\w+\/store\.ts$/.test(file),
+  ],
   ["connect-node", /^@connectrpc\/connect-node$/, below("mesh/rpc", "mesh/testing")],
   ["grpc-js", /^@grpc\//, below("mesh/rpc", "mesh/testing")],
 ];
@@ -135,7 +163,8 @@ test.each(KEEPERS)("%s is used where it belongs only", (_, name, keeps) => {
 });
 
 test("the environment is read where a process begins only", () => {
-  const mayRead = /^(services\/\w+\/main\.ts|services\/run\.ts|mesh\/core\/(config|process)\.ts|tools\/.*|mesh\/testing\/.*)$/;
+  const mayRead =
+    /^(services\/\w+\/main\.ts|services\/run\.ts|mesh\/core\/(config|process)\.ts|tools\/.*|mesh\/testing\/.*)$/;
   const readers = code.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ file }) => file);
   expect(readers).toContain("services/order/main.ts");
   expect(readers.filter((file) => !mayRead.test(file))).toEqual([]);
@@ -143,7 +172,10 @@ test("the environment is read where a process begins only", () => {
 
 test("no file imports itself by way of others, types left out", () => {
   const edges = new Map(
-    code.map(({ file, imports }) => [file, imports.filter((i) => i.isOurs && !i.isTypeOnly).map(({ to }) => to)]),
+    code.map(({ file, imports }) => [
+      file,
+      imports.filter((i) => i.isOurs && !i.isTypeOnly).map(({ to }) => to),
+    ]),
   );
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): string | undefined => {

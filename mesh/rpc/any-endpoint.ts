@@ -1,4 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
+import { wasNotSent } from "./not-sent.ts";
 import type { ClosableTransport } from "./transport.ts";
 
 /**
@@ -33,15 +33,4 @@ export function anyEndpoint(endpoints: readonly ClosableTransport[]): ClosableTr
       for (const endpoint of endpoints) endpoint.close();
     },
   };
-}
-
-// grpc-js says so in words only, Node by the code of the socket's error.
-const NOT_SENT = /^No connection established|ECONNREFUSED/;
-
-function wasNotSent(error: unknown): boolean {
-  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++) {
-    const { code } = e as { code?: unknown };
-    if (code === "ECONNREFUSED" || (e instanceof ConnectError && NOT_SENT.test(e.rawMessage))) return true;
-  }
-  return false;
 }

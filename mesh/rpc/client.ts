@@ -6,7 +6,7 @@ import { type Clock, MAX_TIMER_MS, systemClock } from "../core/clock.ts";
 import { formatTraceparent } from "../core/trace.ts";
 import { currentWork } from "../core/work.ts";
 import { anyEndpoint } from "./any-endpoint.ts";
-import { markAsAnswer } from "./errors.ts";
+import { markAsAnswer, toConnectError } from "./errors.ts";
 import type { TargetSettings } from "./target.ts";
 import { type ClosableTransport, transports } from "./transport.ts";
 
@@ -37,7 +37,10 @@ export function openTarget(settings: TargetSettings, options: ClientOptions = {}
   return { ...withinWork(target, clock, defaultTimeoutMs), close: target.close };
 }
 
-/** A client of one service of a target. What goes wrong is a ConnectError; `reasonOf` tells its reason. */
+/**
+ * A client of one service of a target. What goes wrong is a ConnectError; `reasonOf` tells its reason. A stream is left
+ * by its signal: connect does not tell the server when its reader merely stops.
+ */
 export function meshClient<S extends DescService>(service: S, target: Transport): Client<S> {
   return createClient(service, target);
 }
@@ -53,7 +56,7 @@ function withinWork(transport: Transport, clock: Clock, defaultTimeoutMs: number
     const limited = Math.min(asked, left);
     if (limited < MIN_TIMEOUT_MS) {
       const text = "no time is left for the call; it was not sent";
-      throw refuseByMesh(MeshError.DEADLINE_BUDGET_EXHAUSTED, text);
+      throw toConnectError(refuseByMesh(MeshError.DEADLINE_BUDGET_EXHAUSTED, text));
     }
     // Connect takes no fraction, and no length that a timer cannot keep.
     return limited === Number.POSITIVE_INFINITY ? undefined : Math.min(Math.floor(limited), MAX_TIMER_MS);

@@ -28,7 +28,7 @@ const MAX_CONNECTIONS = 2_000;
 /** Listens; the first bytes of a connection tell which protocol it speaks (RFC 9113, section 3.4). */
 export async function listen(host: string, port: number, handler: RequestHandler): Promise<Port> {
   const h1 = http.createServer(
-    { keepAliveTimeout: 65_000, requestTimeout: 0, headersTimeout: 15_000 },
+    { keepAliveTimeout: 65_000, requestTimeout: 120_000, headersTimeout: 15_000 },
     handler,
   );
   // Never listens itself, so it is told to begin watching for slow requests.

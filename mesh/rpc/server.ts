@@ -78,7 +78,11 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
       router.service(Health, healthService({ services: names, draining: drain.signal }));
       // The details of errors too, so that clients that know our contracts by reflection alone can read them.
       const described = [file_grpc_health_v1_health, file_google_rpc_error_details];
-      reflection(router, [...names, Health.typeName], [...services.map((service) => service.file), ...described]);
+      reflection(
+        router,
+        [...names, Health.typeName],
+        [...services.map((service) => service.file), ...described],
+      );
     },
     fallback(request, response) {
       answerHttp(page, request, response).catch(() => response.destroy());

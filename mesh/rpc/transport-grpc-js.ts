@@ -17,8 +17,16 @@ import {
 } from "@connectrpc/connect";
 import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import { type CallOptions, Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  type CallOptions,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+} from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../core/clock.ts";
+import { NotSentError } from "./not-sent.ts";
 import type { Endpoint } from "./target.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 
@@ -89,7 +97,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
   const { method, service, message, header, signal } = request;
   return new Promise((resolve, reject) => {
     let answer: MessageShape<O> | undefined;
-    let responseHeader = new Headers();
+    let responseHeader: Headers | undefined;
     const abort = () => call.cancel();
     const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
       path(request),
@@ -102,7 +110,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
         answer = value;
         if (error) {
           signal.removeEventListener("abort", abort);
-          reject(signal.aborted ? (signal.reason ?? error) : toError(error));
+          reject(signal.aborted ? (signal.reason ?? error) : toError(error, responseHeader !== undefined));
         }
       },
     );
@@ -116,7 +124,8 @@ function unary<I extends DescMessage, O extends DescMessage>(
       signal.removeEventListener("abort", abort);
       if (status.code !== 0 || answer === undefined) return;
       const trailer = toHeaders(status.metadata);
-      resolve({ stream: false, service, method, header: responseHeader, trailer, message: answer });
+      const header = responseHeader ?? new Headers();
+      resolve({ stream: false, service, method, header, trailer, message: answer });
     });
   });
 }
@@ -145,17 +154,21 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
       copyHeaders(metadata, responseHeader);
       resolve();
     });
-    call.once("status", (status) => {
+    call.once("status", () => resolve());
+  });
+  const ended = new Promise<StatusObject>((resolve) => {
+    call.once("status", (status: StatusObject) => {
       signal.removeEventListener("abort", abort);
       copyHeaders(status.metadata, trailer);
-      resolve();
+      resolve(status);
     });
   });
-  // An error comes out where the answers are read; this listener keeps it from ending the process before that.
+  // The status says it too; this listener keeps the error from ending the process.
   call.on("error", () => {});
   send(call, message).catch(abort);
   await begun;
-  return { stream: true, service, method, header: responseHeader, trailer, message: received(call, signal) };
+  const answers = received(call, ended, signal);
+  return { stream: true, service, method, header: responseHeader, trailer, message: answers };
 }
 
 async function send<T>(
@@ -179,12 +192,20 @@ async function send<T>(
   call.end();
 }
 
-async function* received<T>(call: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+async function* received<T>(
+  call: AsyncIterable<T>,
+  ended: Promise<StatusObject>,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
   try {
     yield* call;
   } catch (error) {
-    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError);
+    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, true);
   }
+  // grpc-js tells an error once: one that came before the first answer was asked for looks like the end of the stream.
+  const status = await ended;
+  if (status.code === 0) return;
+  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(status.details), status), true);
 }
 
 function path({ service, method }: { service: { typeName: string }; method: { name: string } }): string {
@@ -224,11 +245,15 @@ function copyHeaders(metadata: Metadata, headers: Headers): void {
 }
 
 /** The error with its details, from the trailers; a failure of the connection has none, and keeps its cause. */
-function toError(error: ServiceError): ConnectError {
-  const trailer = toHeaders(error.metadata ?? new Metadata());
+function toError(error: ServiceError, hasAnswered: boolean): ConnectError {
+  const metadata = error.metadata ?? new Metadata();
+  const trailer = toHeaders(metadata);
   trailer.set("grpc-status", String(error.code));
   trailer.set("grpc-message", encodeURIComponent(error.details ?? ""));
   const found = findTrailerError(trailer) ?? new ConnectError(error.details, Code.Unknown);
-  found.cause = error;
+  // grpc-js says so in words only; a server that says the same words sends headers with them.
+  const isOurs = !hasAnswered && Object.keys(metadata.getMap()).length === 0;
+  const wasNotSent = isOurs && error.details.startsWith("No connection established");
+  found.cause = wasNotSent ? new NotSentError(error.details, { cause: error }) : error;
   return found;
 }

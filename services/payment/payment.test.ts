@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { AppError } from "../../mesh/core/errors.ts";
+import { random } from "../../mesh/testing/random.ts";
 import {
   authorizing,
   captured,
@@ -74,36 +75,25 @@ test.each(Object.entries(RULES))("in every state: when %s", (name, rule) => {
   );
 });
 
-/** Numbers from 0 to below 1, the same ones for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const FINAL: readonly PaymentState[] = ["DECLINED", "VOIDED", "REFUNDED"];
 
 test("whatever happens in whatever order, the books balance and what is final stays", () => {
   const seen = new Set<PaymentState>();
   for (let seed = 1; seed <= 500; seed++) {
-    const next = random(seed);
+    const chance = random(seed);
     const steps = [
-      () => decided(payment, next() < 0.7 ? "APPROVED" : "DECLINED"),
+      () => decided(payment, chance.chance(0.7) ? "APPROVED" : "DECLINED"),
       () => captured(payment),
       () => captured(payment),
       () => voided(payment),
-      () => refunded(payment, 1 + Math.floor(next() * 1_000)),
+      () => refunded(payment, 1 + chance.below(1_000)),
       () => refunded(payment, 1_000 - payment.refundedCents || 1),
     ];
     let payment = authorizing(WANTED);
     for (let step = 0; step < 12; step++) {
       const before = payment;
       try {
-        payment = steps[Math.floor(next() * steps.length)]?.() ?? payment;
+        payment = chance.pick(steps)();
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
       }

@@ -53,6 +53,8 @@ export function productService(sql: Sql): ServiceImpl<typeof ProductService> {
 
     async updateProduct(request) {
       const productId = request.product?.productId ?? "";
+      if (productId === "")
+        throw invalidRequest([{ field: "product.product_id", description: "is missing" }]);
       const product = await transaction(sql, (tx) =>
         changeProduct(tx, productId, (before) => toProduct(merged(before, request))),
       );

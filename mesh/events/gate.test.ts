@@ -1,0 +1,203 @@
+import { beforeEach, expect, test } from "vitest";
+import { transaction } from "../store/transaction.ts";
+import { meshDatabase } from "../testing/mesh-database.ts";
+import { until } from "../testing/until.ts";
+import {
+  advance,
+  beginWith,
+  type Cursor,
+  cursorOf,
+  judge,
+  type Place,
+  park,
+  parkPastLost,
+  passLost,
+  postpone,
+  skip,
+} from "./gate.ts";
+
+const { sql } = await meshDatabase();
+
+let key = "";
+let count = 0;
+beforeEach(() => {
+  key = `key-${++count}`;
+});
+
+const at = (seq: number, consumer = "test__moves"): Place => ({ consumer, stream: "EVT_TEST", key, seq });
+const run = (step: typeof advance, seq: number) => transaction(sql, (tx) => step(tx, at(seq)));
+const progress = async () => {
+  const cursor = await cursorOf(sql, at(0));
+  return cursor && [cursor.lastSeq, cursor.parkedUntil];
+};
+
+test("the events of a key pass one after the other, each once", async () => {
+  expect(await run(advance, 1)).toBe(true);
+  expect(await run(advance, 1)).toBe(false);
+  expect(await run(advance, 3)).toBe(false);
+  expect(await run(advance, 2)).toBe(true);
+  expect(await run(advance, 3)).toBe(true);
+  expect(await progress()).toEqual([3, 0]);
+});
+
+test("only the first event of a key passes when nothing of it was seen", async () => {
+  expect(await run(advance, 2)).toBe(false);
+  expect(await progress()).toBeUndefined();
+});
+
+test("an event whose transaction rolls back has not passed", async () => {
+  await run(advance, 1);
+  const failing = transaction(sql, async (tx) => {
+    expect(await advance(tx, at(2))).toBe(true);
+    throw new Error("the handler failed");
+  });
+  await expect(failing).rejects.toThrow("the handler failed");
+  expect(await progress()).toEqual([1, 0]);
+  expect(await run(advance, 2)).toBe(true);
+});
+
+test("consumers, streams and keys have nothing to do with each other", async () => {
+  await run(advance, 1);
+  const others = [
+    { ...at(1), consumer: "other__moves" },
+    { ...at(1), stream: "EVT_OTHER" },
+    { ...at(1), key: `${key}-other` },
+  ];
+  for (const place of others) expect(await transaction(sql, (tx) => advance(tx, place))).toBe(true);
+});
+
+test.each([1, 2])("of two that hold event %i at the same time one passes, and the other waits for it", async (seq) => {
+  if (seq > 1) await run(advance, 1);
+  const held = Promise.withResolvers<void>();
+  const passed: string[] = [];
+  const first = transaction(sql, async (tx) => {
+    if (await advance(tx, at(seq))) passed.push("first");
+    const second = run(advance, seq).then((did) => did && passed.push("second"));
+    await until(async () => {
+      const waiting = await sql`
+        SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+      return waiting.length > 0;
+    });
+    held.resolve(second.then(() => {}));
+  });
+  await first;
+  await held.promise;
+  expect(passed).toEqual(["first"]);
+  expect(await progress()).toEqual([seq, 0]);
+});
+
+test("if the holder of an event rolls back, the one that waited passes", async () => {
+  const second = Promise.withResolvers<boolean>();
+  const first = transaction(sql, async (tx) => {
+    await advance(tx, at(1));
+    second.resolve(run(advance, 1));
+    await until(async () => {
+      const waiting = await sql`
+        SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+      return waiting.length > 0;
+    });
+    throw new Error("the handler failed");
+  });
+  await expect(first).rejects.toThrow();
+  expect(await second.promise).toBe(true);
+});
+
+const cursor = (lastSeq: number, parkedUntil = 0): Cursor => ({ lastSeq, parkedUntil, retryAt: null });
+const gone = async () => true;
+const there = async () => false;
+const notAsked = async (): Promise<boolean> => {
+  throw new Error("the stream was asked, and it does not matter");
+};
+
+const verdicts: [string, number, Cursor | undefined, () => Promise<boolean>, string][] = [
+  ["an event that was handled is done", 3, cursor(3), notAsked, "done"],
+  ["an event before that is done", 1, cursor(3), notAsked, "done"],
+  ["a dead letter of a parked key is done", 4, cursor(3, 5), notAsked, "done"],
+  ["the last dead letter of a parked key is done", 5, cursor(3, 5), notAsked, "done"],
+  ["the next event of a parked key is blocked", 6, cursor(3, 5), notAsked, "blocked"],
+  ["a later event of a parked key waits: the one before it is no dead letter yet", 7, cursor(3, 5), there, "gap"],
+  ["the next event after all waits for its own turn", 4, cursor(3), notAsked, "gap"],
+  ["the first event of a key waits for whoever holds it", 1, undefined, notAsked, "gap"],
+  ["an event ahead of its turn waits", 5, cursor(3), there, "gap"],
+  ["an event of a new key waits if the one before it can still come", 4, undefined, there, "gap"],
+  ["an event of a new key begins it if the one before it is gone", 4, undefined, gone, "baseline"],
+  ["events between the last and this one are lost", 5, cursor(3), gone, "historyLost"],
+  ["events after a parked one are lost", 7, cursor(3, 5), gone, "historyLost"],
+];
+test.each(verdicts)("%s", async (_, seq, known, predecessorIsGone, verdict) => {
+  expect(await judge(seq, known, predecessorIsGone)).toBe(verdict);
+});
+
+test("a key begins where the stream begins, once", async () => {
+  expect(await run(beginWith, 4)).toBe(true);
+  expect(await run(beginWith, 4)).toBe(false);
+  expect(await run(beginWith, 9)).toBe(false);
+  expect(await progress()).toEqual([4, 0]);
+});
+
+test("parking stops a key at the dead letter: nothing passes any more", async () => {
+  await run(advance, 1);
+  expect(await run(park, 2)).toBe(true);
+  expect(await progress()).toEqual([1, 2]);
+  expect(await run(advance, 2)).toBe(false);
+  expect(await run(advance, 3)).toBe(false);
+});
+
+test("the first event of a key can be parked", async () => {
+  expect(await run(park, 1)).toBe(true);
+  expect(await progress()).toEqual([0, 1]);
+  expect(await run(advance, 1)).toBe(false);
+  expect(await run(advance, 2)).toBe(false);
+});
+
+test("parked events are contiguous, so that none is taken for a dead letter that is not", async () => {
+  await run(advance, 1);
+  expect(await run(park, 3)).toBe(false);
+  expect(await run(park, 2)).toBe(true);
+  expect(await run(park, 4)).toBe(false);
+  expect(await run(park, 3)).toBe(true);
+  expect(await run(park, 3)).toBe(false);
+  expect(await progress()).toEqual([1, 3]);
+});
+
+test("an event that was handled meanwhile is not parked", async () => {
+  await run(advance, 1);
+  expect(await run(park, 1)).toBe(false);
+  expect(await progress()).toEqual([1, 0]);
+});
+
+test("skipping goes past the next event only", async () => {
+  await run(advance, 1);
+  expect(await run(skip, 3)).toBe(false);
+  expect(await progress()).toEqual([1, 0]);
+  expect(await run(skip, 2)).toBe(true);
+  expect(await run(skip, 2)).toBe(false);
+  expect(await progress()).toEqual([2, 0]);
+});
+
+test("skipping the event that a key begins with begins the key", async () => {
+  expect(await run(skip, 4)).toBe(true);
+  expect(await progress()).toEqual([4, 0]);
+});
+
+test("what is lost can be passed, parked or not, and only if it is before the event", async () => {
+  await run(advance, 1);
+  expect(await run(passLost, 4)).toBe(true);
+  expect(await progress()).toEqual([4, 0]);
+  expect(await run(passLost, 3)).toBe(false);
+  expect(await run(parkPastLost, 9)).toBe(true);
+  expect(await run(parkPastLost, 8)).toBe(false);
+  expect(await progress()).toEqual([4, 9]);
+  expect(await run(passLost, 10)).toBe(true);
+  expect(await run(advance, 11)).toBe(true);
+});
+
+test("a postponed key says when to come again, until its next event passes", async () => {
+  await run(advance, 1);
+  await transaction(sql, (tx) => postpone(tx, at(2), 60_000));
+  const [row] = await sql<{ ms: number }[]>`
+    SELECT extract(epoch FROM retry_at - updated_at)::int * 1000 AS ms FROM inbox_cursor WHERE key = ${key}`;
+  expect(row?.ms).toBeGreaterThanOrEqual(59_000);
+  await run(advance, 2);
+  expect((await cursorOf(sql, at(0)))?.retryAt).toBeNull();
+});

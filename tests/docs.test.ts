@@ -1,0 +1,128 @@
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, expect, test } from "vitest";
+import { findGrpcurl, installGrpcurl } from "../tools/local/grpcurl.ts";
+import { eventually, openShop, type Shop } from "./shop.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const TOOLS = join(ROOT, ".tools");
+const readme = read("README.md");
+const patterns = read("docs/patterns.md");
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), "utf8");
+}
+
+let shop: Shop;
+beforeAll(async () => {
+  if ((await findGrpcurl(TOOLS)) === undefined) await installGrpcurl(TOOLS, () => {});
+  shop = await openShop();
+}, 300_000);
+
+/** The commands of the README's `sh` blocks; one that spans lines is one. */
+const commands = [...readme.matchAll(/```sh\n(.*?)```/gs)]
+  .flatMap(([, block = ""]) => block.split(/\n(?=\S+(?: |$))(?=grpcurl|curl|node_modules|make)/))
+  .map((command) => command.trim());
+
+/** The command, at the ports of this file's shop. */
+function here(command: string): string {
+  const ports = {
+    50051: "product",
+    50052: "review",
+    50053: "order",
+    50054: "payment",
+    50055: "customer",
+  } as const;
+  return Object.entries(ports).reduce(
+    (text, [port, service]) => text.replaceAll(`localhost:${port}`, shop.system.address(service)),
+    command,
+  );
+}
+
+async function run(command: string): Promise<{ output: string; exitCode: number }> {
+  const env = { ...process.env, PATH: `${TOOLS}:${process.env.PATH}` };
+  try {
+    const { stdout, stderr } = await promisify(execFile)("bash", ["-c", here(command)], { cwd: ROOT, env });
+    return { output: stdout + stderr, exitCode: 0 };
+  } catch (error) {
+    const { stdout = "", stderr = "", code } = error as { stdout?: string; stderr?: string; code?: number };
+    return { output: stdout + stderr, exitCode: code ?? -1 };
+  }
+}
+
+test("the README has commands to run", () => {
+  expect(commands.filter((command) => command.startsWith("grpcurl")).length).toBeGreaterThanOrEqual(6);
+});
+
+test.each(commands.filter((command) => !command.startsWith("make ")))("README: %s", async (command) => {
+  // A review needs what its author's order has announced.
+  const { output } = await eventually(async () => {
+    const result = await run(command);
+    if (result.exitCode !== 0) throw new Error(result.output);
+    return result;
+  });
+  if (command.includes("PlaceOrder")) expect(output).toContain('"state": "ORDER_STATE_CONFIRMED"');
+  else expect(output.trim()).not.toBe("");
+});
+
+const rows = patterns.split("\n").filter((line) => /^\| [A-Z]/.test(line) && line.includes("`"));
+
+test("docs/patterns.md has rows", () => {
+  expect(rows.length).toBeGreaterThan(20);
+});
+
+test.each(rows)("docs/patterns.md: %s", async (row) => {
+  const [, , , file = "", command = "", sees = ""] = row
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim().replaceAll("`", ""));
+  expect(existsSync(join(ROOT, file)), file).toBe(true);
+  if (command.startsWith("make ")) {
+    expect(read("Makefile")).toMatch(new RegExp(`^${command.slice(5)}:.*## `, "m"));
+  } else if (/^(grpcurl|curl) /.test(command)) {
+    const { output, exitCode } = await run(command);
+    const refusal = /INVALID_ARGUMENT|NOT_FOUND/.exec(sees)?.[0];
+    const isWatch = command.includes("-max-time 2");
+    if (refusal) expect(output.toUpperCase()).toContain(`CODE: ${refusal.replace("_", "")}`);
+    else if (!isWatch) expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+    expect(output.trim()).not.toBe("");
+  } else {
+    expect(command).toMatch(/^(grep|tail) .*\.data\/logs\//);
+  }
+});
+
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...markdownBelow("docs"),
+  ...markdownBelow("services"),
+];
+
+function markdownBelow(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join(folder, file));
+}
+
+test.each(pages)("%s links to what is there", (page) => {
+  const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = ""]) => link);
+  expect(links.filter((link) => !existsSync(resolve(ROOT, dirname(page), link)))).toEqual([]);
+});
+
+test("the README's table of dependencies is that of package.json", () => {
+  const { dependencies, devDependencies } = JSON.parse(read("package.json"));
+  const names = Object.keys({ ...dependencies, ...devDependencies });
+  const table = readme.slice(readme.indexOf("## Dependencies"));
+  const short = (name: string) => name.replace(/^@(bufbuild|nats-io|connectrpc)\//, "");
+  expect(
+    names.filter((name) => !table.includes(`\`${name}\``) && !table.includes(`\`${short(name)}\``)),
+  ).toEqual([]);
+});
+
+test("every target that the help lists has a rule, and the README's targets are listed", () => {
+  const targets = [...read("Makefile").matchAll(/^([a-z-]+):.*## /gm)].map(([, name]) => name);
+  const named = [...readme.matchAll(/make ([a-z-]+)/g)].map(([, name]) => name);
+  expect(named.filter((name) => !targets.includes(name))).toEqual([]);
+});

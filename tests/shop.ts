@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { CustomerService } from "../gen/shop/customer/v1/customer_service_pb.ts";
+import { OrderService } from "../gen/shop/order/v1/order_service_pb.ts";
+import { PaymentService } from "../gen/shop/payment/v1/payment_service_pb.ts";
+import { ProductService } from "../gen/shop/product/v1/product_service_pb.ts";
+import { ReviewService } from "../gen/shop/review/v1/review_service_pb.ts";
+import { meshClient, openTarget } from "../mesh/rpc/client.ts";
+import { type ServiceName, startSystem } from "../services/run.ts";
+import { resetSystem } from "../tools/local/reset.ts";
+import type { System } from "../tools/local/system.ts";
+
+/** The whole shop, on free ports and with data of its own, and a client of each service. */
+export type Shop = Awaited<ReturnType<typeof openShop>>;
+
+/** Starts the shop for a test file, and forgets it at the file's end. */
+export async function openShop() {
+  const dataDir = await mkdtemp(join(tmpdir(), "weft-shop-"));
+  // Servers of its own, also where the tests run with those of somebody else.
+  const { DATABASE_URL, NATS_URL } = process.env;
+  delete process.env.DATABASE_URL;
+  delete process.env.NATS_URL;
+  const system = await startSystem({ ports: "free", dataDir });
+  Object.assign(process.env, { ...(DATABASE_URL && { DATABASE_URL }), ...(NATS_URL && { NATS_URL }) });
+  const shop = { system, dataDir, ...clientsOf(system) };
+  afterAll(async () => {
+    shop.close();
+    await system.stop();
+    await resetSystem(dataDir, () => {});
+    await rm(dataDir, { recursive: true, force: true });
+  }, 30_000);
+  return shop;
+}
+
+/** Clients that reach every instance, as an outsider would: without retries. */
+export function clientsOf(system: System<ServiceName>) {
+  const target = (service: ServiceName) =>
+    openTarget({
+      endpoints: system.instances
+        .filter((each) => each.service === service)
+        .map(({ port }) => ({ host: "127.0.0.1", port })),
+      protocol: "grpc",
+    });
+  const targets = {
+    product: target("product"),
+    review: target("review"),
+    order: target("order"),
+    payment: target("payment"),
+    customer: target("customer"),
+  };
+  return {
+    products: meshClient(ProductService, targets.product),
+    reviews: meshClient(ReviewService, targets.review),
+    orders: meshClient(OrderService, targets.order),
+    payments: meshClient(PaymentService, targets.payment),
+    customers: meshClient(CustomerService, targets.customer),
+    close() {
+      for (const each of Object.values(targets)) each.close();
+    },
+  };
+}
+
+/**
+ * Tries until `fn` does not throw; what follows by events follows a moment later. Throws the last error after
+ * `withinMs`: a bound for a broken shop, not a measure of a working one.
+ */
+export async function eventually<T>(fn: () => Promise<T>, withinMs = 20_000): Promise<T> {
+  for (const endMs = performance.now() + withinMs; ; ) {
+    try {
+      return await fn();
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
