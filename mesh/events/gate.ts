@@ -31,7 +31,7 @@ export async function advance(tx: Tx, { consumer, stream, key, seq }: Place): Pr
 /** How far a consumer is with a key. */
 export interface Cursor {
   readonly lastSeq: number;
-  /** The events after `lastSeq` and up to this one are dead letters. */
+  /** The events after `lastSeq` and up to this one are dead letters, or were gone from the stream before they came. */
   readonly parkedUntil: number;
   readonly retryAt: Date | null;
 }
@@ -95,14 +95,23 @@ export async function park(tx: Tx, { consumer, stream, key, seq }: Place): Promi
 
 /** Goes past a dead letter as if it had been handled. False if this event is not the key's next one. */
 export async function skip(tx: Tx, place: Place): Promise<boolean> {
-  return (await advance(tx, place)) || (place.seq > 1 && (await passLost(tx, place)));
+  // Only what has passed the gate before becomes a dead letter this way, so a key without a row begins with it.
+  return (await advance(tx, place)) || (await beginWith(tx, place));
 }
 
-/** Goes past events that are gone from the stream, up to and including this one. */
-async function passLost(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+/** Goes past events that will not come any more, up to and including this one. False if the key is further on. */
+export async function passLost(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
   const { count } = await tx`
     UPDATE inbox_cursor SET last_seq = ${seq}, retry_at = NULL, updated_at = now()
-    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND last_seq < ${seq}`;
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND greatest(last_seq, parked_until) < ${seq}`;
+  return count === 1;
+}
+
+/** Parks a key at this event though events before it will not come any more. False if the key is further on. */
+export async function parkPastLost(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const { count } = await tx`
+    UPDATE inbox_cursor SET parked_until = ${seq}, retry_at = NULL, updated_at = now()
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND greatest(last_seq, parked_until) < ${seq}`;
   return count === 1;
 }
 

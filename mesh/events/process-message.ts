@@ -12,7 +12,18 @@ import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
-import { advance, beginWith, cursorOf, judge, type Place, park, postpone, skip } from "./gate.ts";
+import {
+  advance,
+  beginWith,
+  cursorOf,
+  judge,
+  type Place,
+  park,
+  parkPastLost,
+  passLost,
+  postpone,
+  skip,
+} from "./gate.ts";
 import type { EventHandler } from "./handlers.ts";
 
 /** What the processing of one consumer's messages needs. */
@@ -53,22 +64,14 @@ export async function processMessage(
   const { sql, consumer, contract, handlers, clock, log } = processing;
   const place = { consumer, stream: contract.stream, key: envelope.key, seq: envelope.keySeq };
   const handler = handlers.get(envelope.type);
-  if (!handler && contract.onUnknownType === OnUnknownType.DEAD_LETTER) {
-    return dead(
-      processing,
-      message,
-      envelope,
-      place,
-      "undecodable",
-      new Error(`${envelope.type} is not handled`),
-      1,
-    );
-  }
 
   const enter = async (gate: (tx: Tx) => Promise<boolean>): Promise<"entered" | "closed"> =>
     transaction(sql, async (tx) => {
       if (!(await gate(tx))) return "closed";
       if (handler) await runHandler(processing, handler, tx, message, envelope);
+      // Behind the gate, so that it becomes a dead letter when it is its turn.
+      else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
+        throw new UndecodableError(`${envelope.type} is not handled`);
       return "entered";
     });
 
@@ -122,13 +125,15 @@ export async function processMessage(
 }
 
 async function runHandler(
-  { contract, clock }: Processing,
+  processing: Processing,
   handler: EventHandler,
   tx: Tx,
   message: JsMsg,
   envelope: Envelope,
 ): Promise<void> {
+  const { contract, clock } = processing;
   const event = decode(handler, message);
+  const attempt = (await forgetFailures(processing, tx, message, envelope)) + 1;
   const timeout = AbortSignal.timeout(contract.handlerTimeoutMs);
   const work = {
     trace: childOf(parseTraceparent(envelope.traceparent)),
@@ -137,11 +142,25 @@ async function runHandler(
     deadlineMs: clock.now() + contract.handlerTimeoutMs,
     signal: timeout,
   };
-  const meta = { ...envelope, attempt: message.info.deliveryCount, signal: timeout };
+  const meta = { ...envelope, attempt, signal: timeout };
   await raceSignal(
     runWork(work, () => handler.handle(tx, event as never, meta)),
     timeout,
   );
+}
+
+/** Forgets the failed attempts, if the handler succeeds now. Returns how many there were. */
+async function forgetFailures(
+  { consumer }: Processing,
+  tx: Tx,
+  message: JsMsg,
+  { eventId }: Envelope,
+): Promise<number> {
+  // So that an event which comes for the first time costs no statement.
+  if (message.info.deliveryCount === 1) return 0;
+  const [row] = await tx<{ attempts: number }[]>`
+    DELETE FROM inbox_failure WHERE consumer = ${consumer} AND event_id = ${eventId} RETURNING attempts`;
+  return row?.attempts ?? 0;
 }
 
 function decode(handler: EventHandler, message: JsMsg) {
@@ -154,7 +173,10 @@ function decode(handler: EventHandler, message: JsMsg) {
 
 async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: Envelope): Promise<boolean> {
   if (prevSeq === "pruned") return true;
-  return prevSeq > 0 && prevSeq < (await firstSeqOfStream());
+  if (prevSeq === 0) return false;
+  // If the broker does not answer, the event waits: that is no fault of the event.
+  const firstSeq = await firstSeqOfStream().catch(() => 0);
+  return prevSeq < firstSeq;
 }
 
 /** Records a failed attempt; the last one makes the message a dead letter. */
@@ -205,7 +227,7 @@ async function dead(
 ): Promise<Answer> {
   const { sql, consumer, contract, clock, log } = processing;
   const written = await transaction(sql, async (tx) => {
-    const isNext = await (contract.onDead === OnDead.PARK_KEY ? park(tx, place) : skip(tx, place));
+    const isNext = await passerOf(reason, contract)(tx, place);
     if (isNext) await publishDeadLetter(tx, { consumer, message, eventId, reason, error, attempts });
     return isNext;
   });
@@ -215,6 +237,16 @@ async function dead(
     "an event became a dead letter",
   );
   return ACK;
+}
+
+/** How a consumer goes past a dead letter. */
+function passerOf(
+  reason: DeadReason,
+  { onDead }: SubscriptionContract,
+): (tx: Tx, place: Place) => Promise<boolean> {
+  if (onDead === OnDead.PARK_KEY) return reason === "history_lost" ? parkPastLost : park;
+  // Blocked, though dead letters are skipped: the key was parked before the contract changed.
+  return reason === "history_lost" || reason === "blocked" ? passLost : skip;
 }
 
 function gapAnswer(message: JsMsg, retryAt: Date | null | undefined, clock: Clock): Answer {

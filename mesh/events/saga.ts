@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
@@ -188,7 +189,7 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       if (outcome.kind === "unanswered") {
         const level = row.step_attempts >= ALERT_AFTER_ATTEMPTS ? "error" : "warn";
         log[level](
-          { id: row.id, state: row.state, attempt: row.step_attempts, err: outcome.error },
+          { id: row.id, state: row.state, attempt: row.step_attempts, error: messageOf(outcome.error) },
           "a step had no answer",
         );
       } else happened = outcome;

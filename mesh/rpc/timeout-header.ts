@@ -8,10 +8,17 @@ const UNIT_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_00
  * protocol). Undefined if there is none, or one that no protocol allows: its handler refuses that.
  */
 export function readTimeoutMs(headers: IncomingHttpHeaders): number | undefined {
+  return ofGrpc(headers) ?? ofConnect(headers);
+}
+
+function ofGrpc(headers: IncomingHttpHeaders): number | undefined {
   const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(headers["grpc-timeout"] ?? "")) ?? [];
-  if (digits !== undefined) return Number(digits) * UNIT_MS[unit as keyof typeof UNIT_MS];
-  const connect = /^\d{1,10}$/.exec(String(headers["connect-timeout-ms"] ?? ""))?.[0];
-  return connect === undefined ? undefined : Number(connect);
+  return digits === undefined ? undefined : Number(digits) * UNIT_MS[unit as keyof typeof UNIT_MS];
+}
+
+function ofConnect(headers: IncomingHttpHeaders): number | undefined {
+  const digits = /^\d{1,10}$/.exec(String(headers["connect-timeout-ms"] ?? ""))?.[0];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /**
@@ -19,7 +26,6 @@ export function readTimeoutMs(headers: IncomingHttpHeaders): number | undefined 
  * into one with none.
  */
 export function clampTimeout(headers: IncomingHttpHeaders): void {
-  if ((readTimeoutMs(headers) ?? 0) <= MAX_TIMER_MS) return;
-  if (headers["grpc-timeout"] !== undefined) headers["grpc-timeout"] = `${Math.floor(MAX_TIMER_MS / 1_000)}S`;
-  if (headers["connect-timeout-ms"] !== undefined) headers["connect-timeout-ms"] = String(MAX_TIMER_MS);
+  if ((ofGrpc(headers) ?? 0) > MAX_TIMER_MS) headers["grpc-timeout"] = `${Math.floor(MAX_TIMER_MS / 1_000)}S`;
+  if ((ofConnect(headers) ?? 0) > MAX_TIMER_MS) headers["connect-timeout-ms"] = String(MAX_TIMER_MS);
 }

@@ -29,9 +29,11 @@ export async function leading(
     const lost = new AbortController();
     const session = openSession(databaseUrl, role, () => lost.abort());
     try {
-      if (await acquire(session, role)) {
+      const standing = AbortSignal.any([signal, lost.signal]);
+      while (!standing.aborted && !(await acquire(session, role))) await clock.sleep(TRY_EVERY_MS, standing);
+      if (!standing.aborted) {
         log.info({ role }, "leads");
-        await lead(AbortSignal.any([signal, lost.signal]));
+        await lead(standing);
       }
     } catch (error) {
       if (!signal.aborted) log.warn({ role, error: messageOf(error) }, "lost the lead");

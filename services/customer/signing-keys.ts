@@ -3,13 +3,7 @@ import type { Clock } from "../../mesh/core/clock.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import type { Prune } from "../../mesh/store/housekeeping.ts";
 import { dueKey, signingKey, usefulKeys } from "./key-schedule.ts";
-import {
-  deleteSigningKeys,
-  findPrivateKey,
-  findSigningKeys,
-  insertSigningKey,
-  type Jwk,
-} from "./store.ts";
+import { deleteSigningKeys, findPrivateKey, findSigningKeys, insertSigningKey, type Jwk } from "./store.ts";
 
 /** The signature that every library that reads tokens knows: ECDSA with P-256. */
 export const ALGORITHM = "ES256";
