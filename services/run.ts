@@ -50,8 +50,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
     ports.map((port, index) => ({ service, port, calls, instance: `${service}-${index + 1}` })),
   );
   const serverOptions = {
-    databaseUrl: options.databaseUrl ?? process.env.DATABASE_URL,
-    natsUrl: options.natsUrl ?? process.env.NATS_URL,
+    databaseUrl: options.databaseUrl,
+    natsUrl: options.natsUrl,
     ports: serverPorts,
     dataDir,
     toolsDir: TOOLS_DIR,
@@ -143,8 +143,10 @@ function findNode(): string {
 }
 
 if (import.meta.main) {
+  const { DATABASE_URL: databaseUrl, NATS_URL: natsUrl } = process.env;
   process.exitCode = await runInTerminal({
-    startSystem,
+    startSystem: (options) =>
+      startSystem({ ...(databaseUrl && { databaseUrl }), ...(natsUrl && { natsUrl }), ...options }),
     services: SHOP.map(({ service }) => service),
     checkoutDir: CHECKOUT,
     dataDir: DATA_DIR,

@@ -18,12 +18,7 @@ export type Shop = Awaited<ReturnType<typeof openShop>>;
 /** Starts the shop for a test file, and forgets it at the file's end. */
 export async function openShop() {
   const dataDir = await mkdtemp(join(tmpdir(), "weft-shop-"));
-  // Servers of its own, also where the tests run with those of somebody else.
-  const { DATABASE_URL, NATS_URL } = process.env;
-  delete process.env.DATABASE_URL;
-  delete process.env.NATS_URL;
   const system = await startSystem({ ports: "free", dataDir });
-  Object.assign(process.env, { ...(DATABASE_URL && { DATABASE_URL }), ...(NATS_URL && { NATS_URL }) });
   const shop = { system, dataDir, ...clientsOf(system) };
   afterAll(async () => {
     shop.close();

@@ -8,6 +8,11 @@ export const serviceSettings = {
   databaseUrl: url("DATABASE_URL", ["postgres", "postgresql"]),
   natsUrl: url("NATS_URL", ["nats", "tls"]),
   logLevel: choice("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
+  /**
+   * Whether callers must prove who they are. `off` is all there is so far, so it has no default: nobody opens a port
+   * without having said so.
+   */
+  auth: choice("MESH_AUTH", ["off"]),
   /** `demo` puts the well-known test data in, once. */
   seed: choice("SEED", ["none", "demo"], "none"),
 };

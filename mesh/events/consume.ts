@@ -22,7 +22,7 @@ import { publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
 import { Lanes } from "./lanes.ts";
-import { type Answer, type Processing, processMessage } from "./process-message.ts";
+import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { isMissing } from "./streams.ts";
 import { subjectsOf } from "./subject.ts";
 
@@ -37,12 +37,15 @@ export interface ConsumeOptions {
   readonly handlers: readonly EventHandler[];
   /** Keys handled side by side. Defaults to 4: the pool's other connections are for calls. */
   readonly concurrency?: number;
+  /** How long the broker waits for an answer before it delivers a message again. Milliseconds. Defaults to 30,000. */
+  readonly ackWaitMs?: number;
+  /** How long a failed message waits before attempt 2, 3, ...; the last one also before any later. Milliseconds. Defaults to 500, 2,000, 8,000, 30,000, 120,000. */
+  readonly retryDelaysMs?: readonly number[];
   readonly log: Log;
   readonly clock?: Clock;
 }
 
 const ACK_WAIT_MS = 30_000;
-const HEARTBEAT_MS = ACK_WAIT_MS / 3;
 const BUFFERED = 128;
 const RESTART_MS = { first: 200, most: 5_000 };
 const AWAY_MS = { first: 100, most: 2_000 };
@@ -54,7 +57,7 @@ const FINISH_WITHIN_MS = 4_000;
  * at once if handlers and contract differ.
  */
 export function consume(options: ConsumeOptions): Running {
-  const { sql, service, nats, log, clock = systemClock, concurrency = 4 } = options;
+  const { sql, service, nats, log, clock = systemClock, concurrency = 4, ackWaitMs = ACK_WAIT_MS } = options;
   const contract = subscriptionContract(service, options.subscription);
   const consumer = `${serviceName(service)}__${contract.name}`;
   const handlers = handlersByType(contract, options.handlers);
@@ -87,7 +90,7 @@ export function consume(options: ConsumeOptions): Running {
     await manager.consumers.add(contract.stream, {
       durable_name: consumer,
       ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(ACK_WAIT_MS),
+      ack_wait: nanos(ackWaitMs),
       max_deliver: -1,
       max_ack_pending: 512,
       deliver_policy: DeliverPolicy.All,
@@ -109,6 +112,7 @@ export function consume(options: ConsumeOptions): Running {
       contract,
       handlers,
       firstSeqOfStream: async () => (await manager.streams.info(contract.stream)).state.first_seq,
+      retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
       log,
       clock,
     };
@@ -124,7 +128,7 @@ export function consume(options: ConsumeOptions): Running {
     const held = new Set<JsMsg>();
     const heartbeat = setInterval(() => {
       for (const message of held) message.working();
-    }, HEARTBEAT_MS);
+    }, ackWaitMs / 3);
     const stop = () => messages.stop();
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();

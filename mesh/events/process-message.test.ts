@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { OnDead, OnUnknownType } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
-import type { Clock } from "../core/clock.ts";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { PermanentError } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { silentLog } from "../core/log.ts";
@@ -13,7 +12,7 @@ import { type ToyMessage, toyMessage } from "../testing/toy-messages.ts";
 import { type Toys, toys } from "../testing/toys.ts";
 import { readEnvelope } from "./envelope.ts";
 import { handlersByType, on } from "./handlers.ts";
-import { type Answer, type Processing, processMessage } from "./process-message.ts";
+import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 
 const { sql } = await meshDatabase(10);
 await sql`CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY, consumer text, key text, key_seq int)`;
@@ -37,6 +36,7 @@ function consumerOf(contract: Toys, handle: Handle = async () => {}) {
     contract: subscription,
     handlers: handlersByType(subscription, [moved]),
     firstSeqOfStream: async () => stream.firstSeq,
+    retryDelaysMs: RETRY_DELAYS_MS,
     log: silentLog,
     clock: hurried,
   };

@@ -34,6 +34,8 @@ export interface Processing {
   readonly handlers: ReadonlyMap<string, EventHandler>;
   /** The first sequence that the stream still holds, asked of the broker now. */
   readonly firstSeqOfStream: () => Promise<number>;
+  /** The delay before attempt 2, 3, ...; the last one also before any later attempt. Milliseconds. */
+  readonly retryDelaysMs: readonly number[];
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -45,8 +47,10 @@ export type Answer =
   | { readonly kind: "nak"; readonly delayMs: number };
 
 const ACK: Answer = { kind: "ack" };
-// The delay before attempt 2, 3, ...; the last one also before any later attempt.
-const RETRY_DELAYS_MS = [500, 2_000, 8_000, 30_000, 120_000];
+
+/** What {@link Processing.retryDelaysMs} usually is. */
+export const RETRY_DELAYS_MS: readonly number[] = [500, 2_000, 8_000, 30_000, 120_000];
+
 const GAP_RECHECKS_MS = [5, 10, 20, 40, 80];
 const GAP_NAK_MS = { first: 250, most: 5_000 };
 
@@ -187,7 +191,7 @@ async function failed(
   place: Place,
   error: unknown,
 ): Promise<Answer> {
-  const { sql, consumer, contract, log } = processing;
+  const { sql, consumer, contract, retryDelaysMs, log } = processing;
   if (error instanceof UndecodableError)
     return dead(processing, message, envelope, place, "undecodable", error, 1);
   if (error instanceof PermanentError)
@@ -201,7 +205,7 @@ async function failed(
         SET attempts = f.attempts + 1, error_type = EXCLUDED.error_type, error = EXCLUDED.error
       RETURNING attempts`;
     const attempts = row?.attempts ?? 1;
-    const delay = RETRY_DELAYS_MS[Math.min(attempts, RETRY_DELAYS_MS.length) - 1] ?? 0;
+    const delay = retryDelaysMs[Math.min(attempts, retryDelaysMs.length) - 1] ?? 0;
     const delayMs = Math.round(delay * (0.8 + 0.4 * Math.random()));
     await postpone(tx, place, delayMs);
     return { attempts, delayMs };

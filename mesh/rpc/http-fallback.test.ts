@@ -1,5 +1,5 @@
-import { connect } from "node:net";
-import { text } from "node:stream/consumers";
+import { once } from "node:events";
+import { connect } from "node:http2";
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { testServer } from "../testing/server.ts";
@@ -53,8 +53,9 @@ test("a page is asked for by GET or HEAD only", async () => {
 });
 
 test("a path that is none is a 400", async () => {
-  const { endpoint } = await served(() => new Response("page"));
-  const socket = connect(endpoint);
-  socket.end("GET http://[ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  expect(await text(socket)).toMatch(/^HTTP\/1.1 400 /);
+  const { url } = await served(() => new Response("page"));
+  const session = connect(url);
+  const [headers] = await once(session.request({ ":path": ":99999999" }), "response");
+  session.destroy();
+  expect(headers[":status"]).toBe(400);
 });

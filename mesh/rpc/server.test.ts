@@ -94,15 +94,12 @@ describe.each(WIRE_PROTOCOLS)("$name", (protocol) => {
   });
 
   test("lets nothing out of what broke, in a stream neither", async () => {
-    const calls = [
-      client.getProduct({ productId: "broken" }),
-      Array.fromAsync(client.watchStock({ productIds: ["p1", "broken"] })),
+    const calls: (() => Promise<unknown>)[] = [
+      () => client.getProduct({ productId: "broken" }),
+      () => Array.fromAsync(client.watchStock({ productIds: ["p1", "broken"] })),
     ];
     for (const call of calls) {
-      const error = await call.then(
-        () => undefined,
-        (e) => e,
-      );
+      const error = (await call().catch((e) => e)) as ConnectError;
       expect(error).toMatchObject({ code: Code.Internal, rawMessage: "internal error" });
       expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "INTERNAL", domain: "mesh.weft" }]);
       expect([...error.metadata].join()).not.toContain("hunter2");

@@ -55,6 +55,7 @@ export async function testService<S extends DescService, Settings>(
     DATABASE_URL: databaseUrl,
     NATS_URL: natsUrl,
     LOG_LEVEL: "error",
+    MESH_AUTH: "off",
     ...options.env,
   });
   const app = await options.start(settings);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { readSettings } from "./config.ts";
 
-const NEEDED = { DATABASE_URL: "postgres://u:p@db/review", NATS_URL: "nats://broker" };
+const NEEDED = { DATABASE_URL: "postgres://u:p@db/review", NATS_URL: "nats://broker", MESH_AUTH: "off" };
 
 test("both instances of product are called over the Connect protocol if nothing else is said", () => {
   const { port, productTarget, productTransport } = readSettings(NEEDED);

@@ -6,11 +6,11 @@ export interface SystemOptions {
   readonly ports?: "fixed" | "free";
   /** Where everything is kept. Defaults to `.data` of the checkout; as root PostgreSQL keeps its part elsewhere. */
   readonly dataDir?: string;
-  /** A PostgreSQL server to use in place of our own. Defaults to DATABASE_URL. */
+  /** A PostgreSQL server to use in place of our own. */
   readonly databaseUrl?: string;
   /** Begins the name of each service's database. Defaults to `weft_`; systems that share a server need different ones. */
   readonly databasePrefix?: string;
-  /** A NATS server to use in place of our own. Defaults to NATS_URL. */
+  /** A NATS server to use in place of our own. */
   readonly natsUrl?: string;
   /** Settings for every service, over those that the system makes. */
   readonly env?: Readonly<Record<string, string>>;
