@@ -84,7 +84,7 @@ setup: $(INSTALLED) $(GENERATED)
 
 $(INSTALLED): package.json package-lock.json
 	@echo "installing the packages of package-lock.json (npm ci)"
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 $(GENERATED): $(PROTO) | $(INSTALLED)

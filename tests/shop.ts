@@ -15,10 +15,10 @@ import type { System } from "../tools/local/system.ts";
 /** The whole shop, on free ports and with data of its own, and a client of each service. */
 export type Shop = Awaited<ReturnType<typeof openShop>>;
 
-/** Starts the shop for a test file, and forgets it at the file's end. */
-export async function openShop() {
+/** Starts the shop for a test file, with settings for its services, and forgets it at the file's end. */
+export async function openShop(env: Readonly<Record<string, string>> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), "weft-shop-"));
-  const system = await startSystem({ ports: "free", dataDir });
+  const system = await startSystem({ ports: "free", dataDir, env });
   const shop = { system, dataDir, ...clientsOf(system) };
   afterAll(async () => {
     shop.close();

@@ -1,5 +1,3 @@
-import { once } from "node:events";
-import { connect } from "node:http2";
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { testServer } from "../testing/server.ts";
@@ -50,12 +48,4 @@ test("a handler that fails is a 500 without its text", async () => {
 test("a page is asked for by GET or HEAD only", async () => {
   const { url } = await served(() => new Response("page"));
   expect((await fetch(url, { method: "DELETE" })).status).toBe(404);
-});
-
-test("a path that is none is a 400", async () => {
-  const { url } = await served(() => new Response("page"));
-  const session = connect(url);
-  const [headers] = await once(session.request({ ":path": ":99999999" }), "response");
-  session.destroy();
-  expect(headers[":status"]).toBe(400);
 });

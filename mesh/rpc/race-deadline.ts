@@ -1,4 +1,4 @@
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import { type Clock, MAX_TIMER_MS } from "../core/clock.ts";
@@ -28,7 +28,8 @@ export function raceDeadline(clock: Clock): Interceptor {
       },
       Math.min(leftMs, MAX_TIMER_MS),
     );
-    const gone = () => lose(request.signal.reason);
+    // Connect watches the caller's timeout too, and is often a moment earlier; its error would name no reason.
+    const gone = () => lose(isDeadline(request.signal.reason) ? overdue() : request.signal.reason);
     request.signal.addEventListener("abort", gone, { once: true });
     try {
       const handled = runWork({ ...work, signal }, () => next(request));
@@ -40,6 +41,10 @@ export function raceDeadline(clock: Clock): Interceptor {
       request.signal.removeEventListener("abort", gone);
     }
   };
+}
+
+function isDeadline(reason: unknown): boolean {
+  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
 
 function overdue() {

@@ -1,0 +1,404 @@
+import { expect, test } from "vitest";
+import { OnDead } from "../../gen/mesh/event/v1/event_pb.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { PermanentError } from "../core/errors.ts";
+import { silentLog } from "../core/log.ts";
+import { currentWork } from "../core/work.ts";
+import { openNats } from "../nats/connection.ts";
+import { connect } from "../store/connect.ts";
+import { atEnd } from "../testing/at-end.ts";
+import { testBroker } from "../testing/broker.ts";
+import { random } from "../testing/random.ts";
+import { toyHeaders, toyPayload } from "../testing/toy-messages.ts";
+import { type ToyShop, toyShop } from "../testing/toy-shop.ts";
+import { until } from "../testing/until.ts";
+import { consume } from "./consume.ts";
+import { on } from "./handlers.ts";
+import { DEAD_LETTERS } from "./streams.ts";
+
+// One broker for all tests; each has streams of its own.
+const broker = await testBroker();
+
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+
+test("events are handled once each, those of a key in their order, by two consumers side by side", async () => {
+  const shop = await toyShop();
+  const keys = ["a", "b", "c", "d"];
+  shop.relay();
+  const chances = random(1);
+  const failed = new Set<string>();
+  for (const concurrency of [2, 3]) {
+    shop.consume(
+      async (_tx, { toyId, n }) => {
+        if (!chances.chance(0.1) || failed.has(`${toyId}${n}`)) return;
+        failed.add(`${toyId}${n}`);
+        throw new Error("not now");
+      },
+      { concurrency },
+    );
+  }
+  await Promise.all(
+    keys.map(async (key) => {
+      for (const n of upTo(15)) await shop.move(key, n);
+    }),
+  );
+  await shop.untilEffects(keys.length * 15);
+  await shop.untilConsumed();
+  for (const key of keys) expect(await shop.effects(key)).toEqual(upTo(15));
+});
+
+test("an event that was handled and not acknowledged, because the broker died, is handled no second time", async () => {
+  const shop = await toyShop();
+  shop.relay();
+  const killAt = new Set([4, 11]);
+  shop.consume(
+    async (tx, { n }) => {
+      if (killAt.delete(n)) tx.afterCommit(() => broker.kill("SIGKILL"));
+    },
+    { ackWaitMs: 1_000 },
+  );
+  for (const n of upTo(20)) await shop.move("a", n);
+  await shop.untilEffects(20);
+  await shop.untilConsumed();
+  expect(killAt.size).toBe(0);
+  expect(await shop.effects("a")).toEqual(upTo(20));
+});
+
+test("an event that is being handled while the broker restarts has its effect once", async () => {
+  const shop = await toyShop();
+  shop.relay();
+  const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  shop.consume(
+    async (_tx, { n }) => {
+      if (n !== 2) return;
+      begun.resolve();
+      await goOn.promise;
+    },
+    { ackWaitMs: 1_000 },
+  );
+  for (const n of upTo(5)) await shop.move("a", n);
+  await begun.promise;
+  await broker.stop();
+  await broker.start();
+  goOn.resolve();
+  await shop.untilEffects(5);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual(upTo(5));
+});
+
+test("a consumer that the broker has forgotten is made again, and what is delivered anew has no effect", async () => {
+  const shop = await toyShop();
+  const { stream, consumer } = shop.contract;
+  shop.relay();
+  shop.consume();
+  for (const n of upTo(3)) await shop.move("a", n);
+  await shop.untilEffects(3);
+  const { consumers } = await shop.manager();
+  const before = await consumers.info(stream, consumer);
+  await consumers.delete(stream, consumer);
+  for (const n of [4, 5]) await shop.move("a", n);
+  await shop.untilEffects(5);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual(upTo(5));
+  expect((await consumers.info(stream, consumer)).created).not.toBe(before.created);
+});
+
+test("a consumer whose stream is not there yet waits for it", async () => {
+  const shop = await toyShop();
+  shop.consume();
+  await shop.move("a", 1);
+  const { consumers, streams } = await shop.manager();
+  await expect(streams.info(shop.contract.stream)).rejects.toThrow("stream not found");
+  shop.relay();
+  await shop.untilEffects(1);
+  expect((await consumers.info(shop.contract.stream, shop.contract.consumer)).config).toMatchObject({
+    ack_policy: "explicit",
+    ack_wait: 30e9,
+    deliver_policy: "all",
+    durable_name: shop.contract.consumer,
+    filter_subject: `evt.${shop.contract.aggregate}.>`,
+    max_ack_pending: 512,
+  });
+});
+
+test("a consumer that starts while the broker is away begins when it is back", async () => {
+  const shop = await toyShop();
+  shop.relay();
+  await shop.move("a", 1);
+  await shop.stored(shop.contract.stream).catch(() => []);
+  await broker.stop();
+  shop.consume();
+  await broker.start();
+  await shop.untilEffects(1);
+});
+
+/** Sends the events of one key straight to the stream, so that they are all there at once. */
+async function sendAll(shop: ToyShop, key: string, count: number): Promise<void> {
+  const { contract } = shop;
+  for (const n of upTo(count)) {
+    const toy = { key, keySeq: n, seq: n, prevSeq: n - 1 };
+    await shop.send(`evt.${contract.aggregate}.v1.p00.Moved`, toyHeaders(contract, toy), toyPayload(contract, toy));
+  }
+}
+
+/** Makes the streams, as the relays of a running service have done. */
+async function openStreams(shop: ToyShop): Promise<void> {
+  shop.relay();
+  shop.relay(DEAD_LETTERS);
+  const { streams } = await shop.manager();
+  await until(() => streams.info(shop.contract.stream).catch(() => undefined));
+}
+
+test("after its last attempt an event is a dead letter, with all it came with and what happened to it", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  const attempts: number[] = [];
+  shop.consume(async (_tx, _event, { attempt }) => {
+    attempts.push(attempt);
+    throw new TypeError('no "way"\r\nto do this, né');
+  });
+  await shop.move("kéy 1", 7);
+  const [letter] = await shop.deadLetters(1);
+  await shop.untilConsumed();
+  expect(attempts).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(await shop.effects("kéy 1")).toEqual([]);
+
+  const [original] = await shop.stored(shop.contract.stream);
+  const { aggregate, stream, consumer } = shop.contract;
+  expect(letter?.subject).toBe(`dlq.${aggregate}.moves.exhausted`);
+  expect(letter?.data).toEqual(original?.data);
+  const kept = Object.entries(original?.headers ?? {}).filter(([name]) => !name.startsWith("Nats-"));
+  expect(kept.length).toBeGreaterThan(12);
+  expect(letter?.headers).toMatchObject(Object.fromEntries(kept));
+  expect(letter?.headers).toMatchObject({
+    "dlq-consumer": consumer,
+    "dlq-reason": "exhausted",
+    "dlq-error-type": "TypeError",
+    "dlq-attempts": "6",
+    "dlq-orig-stream": stream,
+    "dlq-orig-subject": original?.subject,
+    "dlq-orig-seq": "1",
+  });
+  const header = (name: string) => letter?.headers[name] ?? "";
+  expect(decodeURIComponent(header("dlq-error-message"))).toBe('no "way"\r\nto do this, né');
+  expect(Buffer.from(header("dlq-error-stack"), "base64").toString()).toContain("TypeError: no");
+  for (const name of ["dlq-dead-at", "dlq-orig-time"]) {
+    expect(new Date(header(name)).toISOString()).toBe(header(name));
+  }
+});
+
+test("a key whose event became a dead letter is parked: its later events follow, and other keys go on", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  shop.consume(async (_tx, { toyId, n }) => {
+    if (toyId === "bad" && n === 2) throw new PermanentError("never");
+  });
+  for (const n of upTo(4)) {
+    await shop.move("bad", n);
+    await shop.move("good", n);
+  }
+  const letters = await shop.deadLetters(3);
+  await shop.untilConsumed();
+  expect(letters.map(({ headers }) => [headers["ce-keyseq"], headers["dlq-reason"], headers["dlq-attempts"]])).toEqual([
+    ["2", "permanent", "1"],
+    ["3", "blocked", "0"],
+    ["4", "blocked", "0"],
+  ]);
+  expect(await shop.effects("bad")).toEqual([1]);
+  expect(await shop.effects("good")).toEqual(upTo(4));
+});
+
+test("where dead letters are skipped, the later events of the key go on", async () => {
+  const shop = await toyShop({ onDead: OnDead.SKIP });
+  await openStreams(shop);
+  shop.consume(async (_tx, { n }) => {
+    if (n === 2) throw new PermanentError("never");
+  });
+  for (const n of upTo(4)) await shop.move("a", n);
+  await shop.untilEffects(3);
+  expect(await shop.effects("a")).toEqual([1, 3, 4]);
+  expect((await shop.deadLetters(1)).map(({ headers }) => headers["ce-keyseq"])).toEqual(["2"]);
+});
+
+test("what is no event at all, or not the one that it says, becomes a dead letter at once", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  const subject = `evt.${shop.contract.aggregate}.v1.p00.Moved`;
+  const garbage = new Uint8Array([0xff, 0xff, 0xff]);
+  const toy = { key: "a", keySeq: 1, seq: 2, prevSeq: 0 };
+  await shop.send(subject, { "x-from": "elsewhere" }, new TextEncoder().encode("hello"));
+  await shop.send(subject, toyHeaders(shop.contract, toy), garbage);
+  await shop.send(subject, toyHeaders(shop.contract, { ...toy, key: "b" }), toyPayload(shop.contract, { ...toy, key: "b" }));
+  shop.consume();
+  const letters = await shop.deadLetters(2);
+  await shop.untilConsumed();
+  expect(letters.map(({ headers }) => headers["dlq-reason"])).toEqual(["undecodable", "undecodable"]);
+  const bySeq = new Map(letters.map((letter) => [letter.headers["dlq-orig-seq"], letter]));
+  expect(new TextDecoder().decode(bySeq.get("1")?.data)).toBe("hello");
+  expect(bySeq.get("1")?.headers["x-from"]).toBe("elsewhere");
+  expect(bySeq.get("2")?.data).toEqual(garbage);
+  expect(await shop.effects("b")).toEqual([1]);
+});
+
+test("a dead letter and the consumer's progress are durable together or not at all", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  await shop.sql.unsafe(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO refusal SELECT 1 FROM (SELECT 1) AS never WHERE false; RAISE EXCEPTION 'no room for dead letters'; END $$;
+    CREATE TABLE refusal (n int);
+    CREATE TRIGGER refuse BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.stream = 'DLQ') EXECUTE FUNCTION refuse()`);
+  const tried = Promise.withResolvers<void>();
+  let attempts = 0;
+  shop.consume(async () => {
+    if (++attempts === 3) tried.resolve();
+    throw new PermanentError("never");
+  });
+  await sendAll(shop, "a", 1);
+  await tried.promise;
+  const parked = () => shop.sql`SELECT 1 FROM inbox_cursor WHERE parked_until > 0`;
+  expect(await parked()).toHaveLength(0);
+  await shop.sql`DROP TRIGGER refuse ON outbox`;
+  await shop.deadLetters(1);
+  await shop.untilConsumed();
+  expect(await parked()).toHaveLength(1);
+  expect(await shop.stored(DEAD_LETTERS.name, `dlq.${shop.contract.aggregate}.`)).toHaveLength(1);
+});
+
+test("while the database is away an event waits, and that is no attempt", async () => {
+  const shop = await toyShop({ maxAttempts: 1 });
+  await openStreams(shop);
+  const sql = connect({ url: shop.databaseUrl, name: "victim", maxConnections: 2 });
+  atEnd(() => sql.end({ timeout: 1 }));
+  let kills = 3;
+  shop.consume(
+    async () => {
+      if (kills-- > 0) {
+        await shop.sql`
+          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;
+      }
+    },
+    { sql },
+  );
+  await sendAll(shop, "a", 2);
+  await shop.untilEffects(2);
+  await shop.untilConsumed();
+  expect(kills).toBeLessThan(0);
+  expect(await shop.effects("a")).toEqual([1, 2]);
+  expect(await shop.sql`SELECT 1 FROM outbox WHERE stream = 'DLQ'`).toHaveLength(0);
+  expect(await shop.sql`SELECT 1 FROM inbox_failure`).toHaveLength(0);
+});
+
+test("an event of a type that is not handled lets its key go on", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  const { contract } = shop;
+  for (const event of ["Moved", "Painted", "Moved"] as const) {
+    const n = (await shop.stored(contract.stream)).length + 1;
+    const toy = { key: "a", keySeq: n, seq: n, prevSeq: n - 1, event };
+    await shop.send(`evt.${contract.aggregate}.v1.p00.${event}`, toyHeaders(contract, toy), toyPayload(contract, toy));
+  }
+  shop.consume();
+  await shop.untilEffects(2);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual([1, 3]);
+});
+
+test("stopping finishes what runs and gives the rest to another consumer at once", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  for (const key of ["a", "b", "c"]) await sendAll(shop, key, 2);
+  const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const handledByFirst: string[] = [];
+  const first = shop.consume(
+    async (_tx, { toyId, n }) => {
+      handledByFirst.push(`${toyId}${n}`);
+      begun.resolve();
+      await goOn.promise;
+    },
+    { concurrency: 1 },
+  );
+  await begun.promise;
+  const stopped = first.stop();
+  goOn.resolve();
+  await stopped;
+  expect(handledByFirst).toEqual(["a1"]);
+  expect(await shop.effects("a")).toEqual([1]);
+  // With an ack_wait of 30 s, what was not given back would come too late for this test.
+  shop.consume();
+  await shop.untilEffects(6);
+  for (const key of ["a", "b", "c"]) expect(await shop.effects(key)).toEqual([1, 2]);
+});
+
+test("stopping waits no longer than its bound for a handler that hangs, however much waits behind it", async () => {
+  const shop = await toyShop();
+  await openStreams(shop);
+  await sendAll(shop, "a", 12);
+  const bounds: number[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    sleep(delayMs, signal) {
+      if (signal) return systemClock.sleep(delayMs, signal);
+      bounds.push(delayMs);
+      return Promise.resolve();
+    },
+  };
+  const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const consumer = shop.consume(
+    async () => {
+      begun.resolve();
+      await goOn.promise;
+    },
+    { concurrency: 1, clock },
+  );
+  await begun.promise;
+  // All that it takes at once is in its hands.
+  const { consumers } = await shop.manager();
+  await until(async () => (await consumers.info(shop.contract.stream, shop.contract.consumer)).num_ack_pending === 12);
+  await consumer.stop();
+  expect(bounds).toEqual([4_000]);
+  goOn.resolve();
+  await shop.untilEffects(1);
+});
+
+test("a consumer that is stopped before it ever began just ends", async () => {
+  const shop = await toyShop();
+  await shop.consume().stop();
+  const nats = openNats({ url: "nats://127.0.0.1:1", name: "nowhere", log: silentLog });
+  atEnd(() => nats.close());
+  const consumer = shop.consume(undefined, { nats });
+  await consumer.stop();
+  await consumer.stop();
+});
+
+test("a handler runs as the work that its event began", async () => {
+  const shop = await toyShop();
+  shop.relay();
+  const works: unknown[] = [];
+  shop.consume(async (_tx, _event, { eventId }) => {
+    const work = currentWork();
+    works.push([work?.requestId === eventId, work?.causationId === eventId, work?.trace.traceId]);
+  });
+  await shop.move("a", 1);
+  await shop.untilEffects(1);
+  const [stored] = await shop.stored(shop.contract.stream);
+  expect(works).toEqual([[true, true, stored?.headers.traceparent?.split("-")[1]]]);
+});
+
+test("handlers that are not those of the contract are refused at once, by name", async () => {
+  const shop = await toyShop();
+  const { contract, sql, nats } = shop;
+  const options = { sql, nats, service: contract.service, subscription: "moves", log: silentLog };
+  const nothing = async () => {};
+  const moved = on(contract.Moved, nothing);
+  const type = (name: string) => `test.${contract.aggregate}.v1.${name}`;
+  expect(() => consume({ ...options, handlers: [] })).toThrow(
+    `subscription "moves": nothing handles ${type("Moved")}`,
+  );
+  expect(() => consume({ ...options, handlers: [moved, on(contract.Painted, nothing)] })).toThrow(
+    `its contract does not list ${type("Painted")}`,
+  );
+  expect(() => consume({ ...options, handlers: [moved], subscription: "other" })).toThrow(
+    `the contract of ${type("ToyService")} has no subscription "other"`,
+  );
+});
