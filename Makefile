@@ -32,7 +32,7 @@ test: setup ## Run every test, beside a running shop if you like
 
 .PHONY: check
 check: setup check-format check-types check-proto check-gen ## All that needs no servers: format, lint, types, contracts
-	@vitest run tests/architecture.test.ts tests/lockfile.test.ts
+	@vitest run --project static
 
 .PHONY: check-format
 check-format: $(INSTALLED)

@@ -1,15 +1,27 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+
+/** What looks at files only, so that `make check` needs no servers. */
+const STATIC = ["tests/architecture.test.ts", "tests/lockfile.test.ts"];
 
 export default defineConfig({
   test: {
-    include: ["**/*.test.ts"],
-    exclude: ["**/node_modules/**", ".data/**", ".tools/**"],
-    globalSetup: "tests/global-setup.ts",
     // Processes, so that a test file that hangs or crashes takes no other with it.
     pool: "forks",
     maxWorkers: 2,
     // Bounds for a busy machine; none of the tests waits for time to pass.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: "static", include: STATIC } },
+      {
+        extends: true,
+        test: {
+          name: "servers",
+          include: ["**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ".data/**", ".tools/**", ...STATIC],
+          globalSetup: "tests/global-setup.ts",
+        },
+      },
+    ],
   },
 });

@@ -2,9 +2,9 @@ import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { findGrpcurl, installGrpcurl } from "../tools/local/grpcurl.ts";
-import { eventually, openShop, type Shop } from "./shop.ts";
+import { eventually, openShop } from "./shop.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const TOOLS = join(ROOT, ".tools");
@@ -15,11 +15,8 @@ function read(file: string): string {
   return readFileSync(join(ROOT, file), "utf8");
 }
 
-let shop: Shop;
-beforeAll(async () => {
-  if ((await findGrpcurl(TOOLS)) === undefined) await installGrpcurl(TOOLS, () => {});
-  shop = await openShop();
-}, 300_000);
+if ((await findGrpcurl(TOOLS)) === undefined) await installGrpcurl(TOOLS, () => {});
+const shop = await openShop();
 
 /** The commands of the README's `sh` blocks; one that spans lines is one. */
 const commands = [...readme.matchAll(/```sh\n(.*?)```/gs)]

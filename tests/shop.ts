@@ -12,10 +12,10 @@ import { type ServiceName, startSystem } from "../services/run.ts";
 import { resetSystem } from "../tools/local/reset.ts";
 import type { System } from "../tools/local/system.ts";
 
-/** The whole shop, on free ports and with data of its own, and a client of each service. */
-export type Shop = Awaited<ReturnType<typeof openShop>>;
-
-/** Starts the shop for a test file, with settings for its services, and forgets it at the file's end. */
+/**
+ * Starts the whole shop for a test file, on free ports and with data of its own, and gives a client of each service.
+ * Called at the top of the file: what a hook registers while it runs is not called at the end.
+ */
 export async function openShop(env: Readonly<Record<string, string>> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), "weft-shop-"));
   const system = await startSystem({ ports: "free", dataDir, env });

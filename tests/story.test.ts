@@ -1,14 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type Order, OrderState } from "../gen/shop/order/v1/order_pb.ts";
 import { PaymentState } from "../gen/shop/payment/v1/payment_pb.ts";
 import { reasonOf } from "../mesh/rpc/errors.ts";
-import { eventually, openShop, type Shop } from "./shop.ts";
+import { eventually, openShop } from "./shop.ts";
 
-let shop: Shop;
-beforeAll(async () => {
-  shop = await openShop();
-}, 120_000);
+const shop = await openShop();
 
 const WAIT = { seconds: 30n, nanos: 0 };
 

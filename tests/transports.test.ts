@@ -1,15 +1,12 @@
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { OrderState } from "../gen/shop/order/v1/order_pb.ts";
-import { openShop, type Shop } from "./shop.ts";
+import { openShop } from "./shop.ts";
 
-let shop: Shop;
-beforeAll(async () => {
-  shop = await openShop({
-    CUSTOMER_TRANSPORT: "connect",
-    PAYMENT_TRANSPORT: "connect",
-    PRODUCT_TRANSPORT: "connect",
-  });
-}, 120_000);
+const shop = await openShop({
+  CUSTOMER_TRANSPORT: "connect",
+  PAYMENT_TRANSPORT: "connect",
+  PRODUCT_TRANSPORT: "connect",
+});
 
 test("with its targets switched to the Connect protocol the shop works as before", async () => {
   const wanted = { customerId: "cust-ada", lines: [{ productId: "prod-espresso", quantity: 2 }] };

@@ -1,4 +1,11 @@
-import { type DescMessage, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  type DescService,
+  getOption,
+  hasOption,
+  ScalarType,
+} from "@bufbuild/protobuf";
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import {
   contract,
@@ -69,7 +76,7 @@ export function eventContract(message: DescMessage): EventContract {
       ? "only events are carried so far, its kind is another"
       : !owner || !aggregate
         ? "it names no owner or no aggregate"
-        : message.fields.find((field) => field.name === key)?.scalar !== STRING
+        : !message.fields.some((field) => field.name === key && isText(field))
           ? `its key "${key}" is not a text field of it`
           : getOption(message.file, stream).name !== streamName(aggregate)
             ? `its file must state the stream ${streamName(aggregate)}`
@@ -90,7 +97,9 @@ export function eventContract(message: DescMessage): EventContract {
   return result;
 }
 
-const STRING = 9;
+function isText(field: DescField): boolean {
+  return field.fieldKind === "scalar" && field.scalar === ScalarType.STRING;
+}
 
 /** Reads the stream that keeps these messages. */
 export function streamContract(message: DescMessage): StreamContract {

@@ -1,4 +1,4 @@
-import { destination, type Logger, pino } from "pino";
+import { type DestinationStream, destination, type Logger, pino } from "pino";
 import { currentWork } from "./work.ts";
 
 /** The logger of a service. Every line carries the trace and request id of the work that wrote it. */
@@ -16,15 +16,10 @@ const SECRETS = [
 ];
 
 /** Makes the logger of one process: JSON lines on standard output, nothing secret in them. */
-export function createLog({
-  service,
-  instance,
-  level,
-}: {
-  service: string;
-  instance: string;
-  level: string;
-}): Log {
+export function createLog(
+  { service, instance, level }: { service: string; instance: string; level: string },
+  output: DestinationStream = destination({ sync: true }),
+): Log {
   return pino(
     {
       level,
@@ -39,7 +34,7 @@ export function createLog({
           : {};
       },
     },
-    destination({ sync: true }),
+    output,
   );
 }
 

@@ -29,7 +29,10 @@ export async function runUntilStopped(service: string, start: () => Promise<Runn
     // Kept for good: a second signal must not end a process that is stopping in order.
     process.on(event, () => asked.resolve(event));
   }
-  const running = await Promise.race([start().catch(fail("cannot start")), asked.promise.then(() => undefined)]);
+  const running = await Promise.race([
+    start().catch(fail("cannot start")),
+    asked.promise.then(() => undefined),
+  ]);
   const why = await asked.promise;
   log.info({ why }, "stops");
   // Asked while it still waited for a part that is away: then there is nothing to end in order.

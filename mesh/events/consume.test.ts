@@ -23,14 +23,14 @@ const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 test("events are handled once each, those of a key in their order, by two consumers side by side", async () => {
   const shop = await toyShop();
-  const keys = ["a", "b", "c", "d"];
+  const keys = ["a", "b", "c"];
   shop.relay();
   const chances = random(1);
   const failed = new Set<string>();
   for (const concurrency of [2, 3]) {
     shop.consume(
       async (_tx, { toyId, n }) => {
-        if (!chances.chance(0.1) || failed.has(`${toyId}${n}`)) return;
+        if (!chances.chance(0.04) || failed.has(`${toyId}${n}`)) return;
         failed.add(`${toyId}${n}`);
         throw new Error("not now");
       },
@@ -39,12 +39,12 @@ test("events are handled once each, those of a key in their order, by two consum
   }
   await Promise.all(
     keys.map(async (key) => {
-      for (const n of upTo(15)) await shop.move(key, n);
+      for (const n of upTo(8)) await shop.move(key, n);
     }),
   );
-  await shop.untilEffects(keys.length * 15);
+  await shop.untilEffects(keys.length * 8);
   await shop.untilConsumed();
-  for (const key of keys) expect(await shop.effects(key)).toEqual(upTo(15));
+  for (const key of keys) expect(await shop.effects(key)).toEqual(upTo(8));
 });
 
 test("an event that was handled and not acknowledged, because the broker died, is handled no second time", async () => {
@@ -137,7 +137,11 @@ async function sendAll(shop: ToyShop, key: string, count: number): Promise<void>
   const { contract } = shop;
   for (const n of upTo(count)) {
     const toy = { key, keySeq: n, seq: n, prevSeq: n - 1 };
-    await shop.send(`evt.${contract.aggregate}.v1.p00.Moved`, toyHeaders(contract, toy), toyPayload(contract, toy));
+    await shop.send(
+      `evt.${contract.aggregate}.v1.p00.Moved`,
+      toyHeaders(contract, toy),
+      toyPayload(contract, toy),
+    );
   }
 }
 
@@ -199,7 +203,9 @@ test("a key whose event became a dead letter is parked: its later events follow,
   }
   const letters = await shop.deadLetters(3);
   await shop.untilConsumed();
-  expect(letters.map(({ headers }) => [headers["ce-keyseq"], headers["dlq-reason"], headers["dlq-attempts"]])).toEqual([
+  expect(
+    letters.map(({ headers }) => [headers["ce-keyseq"], headers["dlq-reason"], headers["dlq-attempts"]]),
+  ).toEqual([
     ["2", "permanent", "1"],
     ["3", "blocked", "0"],
     ["4", "blocked", "0"],
@@ -228,7 +234,11 @@ test("what is no event at all, or not the one that it says, becomes a dead lette
   const toy = { key: "a", keySeq: 1, seq: 2, prevSeq: 0 };
   await shop.send(subject, { "x-from": "elsewhere" }, new TextEncoder().encode("hello"));
   await shop.send(subject, toyHeaders(shop.contract, toy), garbage);
-  await shop.send(subject, toyHeaders(shop.contract, { ...toy, key: "b" }), toyPayload(shop.contract, { ...toy, key: "b" }));
+  await shop.send(
+    subject,
+    toyHeaders(shop.contract, { ...toy, key: "b" }),
+    toyPayload(shop.contract, { ...toy, key: "b" }),
+  );
   shop.consume();
   const letters = await shop.deadLetters(2);
   await shop.untilConsumed();
@@ -270,7 +280,7 @@ test("while the database is away an event waits, and that is no attempt", async 
   await openStreams(shop);
   const sql = connect({ url: shop.databaseUrl, name: "victim", maxConnections: 2 });
   atEnd(() => sql.end({ timeout: 1 }));
-  let kills = 3;
+  let kills = 2;
   shop.consume(
     async () => {
       if (kills-- > 0) {
@@ -296,7 +306,11 @@ test("an event of a type that is not handled lets its key go on", async () => {
   for (const event of ["Moved", "Painted", "Moved"] as const) {
     const n = (await shop.stored(contract.stream)).length + 1;
     const toy = { key: "a", keySeq: n, seq: n, prevSeq: n - 1, event };
-    await shop.send(`evt.${contract.aggregate}.v1.p00.${event}`, toyHeaders(contract, toy), toyPayload(contract, toy));
+    await shop.send(
+      `evt.${contract.aggregate}.v1.p00.${event}`,
+      toyHeaders(contract, toy),
+      toyPayload(contract, toy),
+    );
   }
   shop.consume();
   await shop.untilEffects(2);
@@ -354,7 +368,9 @@ test("stopping waits no longer than its bound for a handler that hangs, however 
   await begun.promise;
   // All that it takes at once is in its hands.
   const { consumers } = await shop.manager();
-  await until(async () => (await consumers.info(shop.contract.stream, shop.contract.consumer)).num_ack_pending === 12);
+  await until(
+    async () => (await consumers.info(shop.contract.stream, shop.contract.consumer)).num_ack_pending === 12,
+  );
   await consumer.stop();
   expect(bounds).toEqual([4_000]);
   goOn.resolve();

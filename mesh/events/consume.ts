@@ -15,6 +15,7 @@ import { isUnavailable, messageOf } from "../core/errors.ts";
 import { derivedId } from "../core/ids.ts";
 import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
+import { raceSignal } from "../core/race.ts";
 import type { Nats, Online } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import { transaction } from "../store/transaction.ts";
@@ -86,8 +87,10 @@ export function consume(options: ConsumeOptions): Running {
 
   /** Reads until the connection, the consumer or this process ends. */
   async function subscribe({ connection, lost }: Online, begun: () => void): Promise<void> {
+    const signal = AbortSignal.any([stopping.signal, lost]);
     const manager = await jetstreamManager(connection, { checkAPI: false });
-    await manager.consumers.add(contract.stream, {
+    // The client leaves requests on a lost connection to their timeouts.
+    const added = manager.consumers.add(contract.stream, {
       durable_name: consumer,
       ack_policy: AckPolicy.Explicit,
       ack_wait: nanos(ackWaitMs),
@@ -96,7 +99,8 @@ export function consume(options: ConsumeOptions): Running {
       deliver_policy: DeliverPolicy.All,
       filter_subject: subjectsOf(contract.aggregate),
     });
-    const bound = await jetstream(connection).consumers.get(contract.stream, consumer);
+    await raceSignal(added, signal);
+    const bound = await raceSignal(jetstream(connection).consumers.get(contract.stream, consumer), signal);
     // The iterator, not a callback: only the iterator bounds what is fetched ahead.
     const messages = await bound.consume({
       max_messages: BUFFERED,
@@ -111,12 +115,13 @@ export function consume(options: ConsumeOptions): Running {
       consumer,
       contract,
       handlers,
-      firstSeqOfStream: async () => (await manager.streams.info(contract.stream)).state.first_seq,
+      firstSeqOfStream: async () =>
+        (await raceSignal(manager.streams.info(contract.stream), signal)).state.first_seq,
       retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
       log,
       clock,
     };
-    await read(messages, processing, AbortSignal.any([stopping.signal, lost]));
+    await read(messages, processing, signal);
   }
 
   async function read(
@@ -129,29 +134,36 @@ export function consume(options: ConsumeOptions): Running {
     const heartbeat = setInterval(() => {
       for (const message of held) message.working();
     }, ackWaitMs / 3);
-    const stop = () => messages.stop();
+    let roomFor: () => void = () => {};
+    const stop = () => {
+      messages.stop();
+      roomFor();
+    };
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
-    let roomFor: () => void = () => {};
     try {
       for await (const message of messages) {
+        // What was fetched ahead goes to another instance now rather than after ack_wait.
+        if (signal.aborted) {
+          message.nak();
+          continue;
+        }
         held.add(message);
         lanes.push(laneOf(message), async () => {
           await settle(processing, message, signal);
           held.delete(message);
           roomFor();
         });
-        while (held.size >= concurrency * 4) {
+        while (held.size >= concurrency * 4 && !signal.aborted) {
           await new Promise<void>((resolve) => {
             roomFor = resolve;
           });
         }
-        if (signal.aborted) break;
       }
     } finally {
       signal.removeEventListener("abort", stop);
       lanes.clear();
-      // What has not begun goes to another instance now rather than after ack_wait.
+      // And so does what has not begun.
       await Promise.race([lanes.settled(), clock.sleep(FINISH_WITHIN_MS)]);
       for (const message of held) message.nak();
       clearInterval(heartbeat);

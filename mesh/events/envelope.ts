@@ -32,10 +32,10 @@ export function readEnvelope(headers: MsgHdrs | undefined): Envelope {
     if (!value) throw new UndecodableError(`the header ${name} is missing`);
     return decodeHeader(value);
   };
-  const count = (name: string) => {
-    const value = Number(read(name));
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw new UndecodableError(`the header ${name} is no number`);
+  const count = (name: string, least: number, most: number) => {
+    const text = read(name);
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= least && value <= most)) throw new UndecodableError(`the header ${name} is no number`);
     return value;
   };
   const eventId = read("ce-id");
@@ -44,14 +44,16 @@ export function readEnvelope(headers: MsgHdrs | undefined): Envelope {
     eventId,
     type: read("ce-type"),
     key: read("ce-partitionkey"),
-    keySeq: count("ce-keyseq"),
-    prevSeq: read("ce-prevseq") === "pruned" ? "pruned" : count("ce-prevseq"),
+    keySeq: count("ce-keyseq", 1, MOST_KEY_SEQ),
+    prevSeq: read("ce-prevseq") === "pruned" ? "pruned" : count("ce-prevseq", 0, Number.MAX_SAFE_INTEGER),
     time: read("ce-time"),
     correlationId: read("ce-correlationid"),
     traceparent: headers?.get("traceparent") || undefined,
   };
 }
 
+// What its column holds.
+const MOST_KEY_SEQ = 2 ** 31 - 1;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A value as CloudEvents puts it into a header: space, quote, percent and all that is no printable ASCII is escaped. */

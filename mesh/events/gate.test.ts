@@ -66,25 +66,28 @@ test("consumers, streams and keys have nothing to do with each other", async () 
   for (const place of others) expect(await transaction(sql, (tx) => advance(tx, place))).toBe(true);
 });
 
-test.each([1, 2])("of two that hold event %i at the same time one passes, and the other waits for it", async (seq) => {
-  if (seq > 1) await run(advance, 1);
-  const held = Promise.withResolvers<void>();
-  const passed: string[] = [];
-  const first = transaction(sql, async (tx) => {
-    if (await advance(tx, at(seq))) passed.push("first");
-    const second = run(advance, seq).then((did) => did && passed.push("second"));
-    await until(async () => {
-      const waiting = await sql`
+test.each([1, 2])(
+  "of two that hold event %i at the same time one passes, and the other waits for it",
+  async (seq) => {
+    if (seq > 1) await run(advance, 1);
+    const held = Promise.withResolvers<void>();
+    const passed: string[] = [];
+    const first = transaction(sql, async (tx) => {
+      if (await advance(tx, at(seq))) passed.push("first");
+      const second = run(advance, seq).then((did) => did && passed.push("second"));
+      await until(async () => {
+        const waiting = await sql`
         SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-      return waiting.length > 0;
+        return waiting.length > 0;
+      });
+      held.resolve(second.then(() => {}));
     });
-    held.resolve(second.then(() => {}));
-  });
-  await first;
-  await held.promise;
-  expect(passed).toEqual(["first"]);
-  expect(await progress()).toEqual([seq, 0]);
-});
+    await first;
+    await held.promise;
+    expect(passed).toEqual(["first"]);
+    expect(await progress()).toEqual([seq, 0]);
+  },
+);
 
 test("if the holder of an event rolls back, the one that waited passes", async () => {
   const second = Promise.withResolvers<boolean>();
@@ -115,7 +118,13 @@ const verdicts: [string, number, Cursor | undefined, () => Promise<boolean>, str
   ["a dead letter of a parked key is done", 4, cursor(3, 5), notAsked, "done"],
   ["the last dead letter of a parked key is done", 5, cursor(3, 5), notAsked, "done"],
   ["the next event of a parked key is blocked", 6, cursor(3, 5), notAsked, "blocked"],
-  ["a later event of a parked key waits: the one before it is no dead letter yet", 7, cursor(3, 5), there, "gap"],
+  [
+    "a later event of a parked key waits: the one before it is no dead letter yet",
+    7,
+    cursor(3, 5),
+    there,
+    "gap",
+  ],
   ["the next event after all waits for its own turn", 4, cursor(3), notAsked, "gap"],
   ["the first event of a key waits for whoever holds it", 1, undefined, notAsked, "gap"],
   ["an event ahead of its turn waits", 5, cursor(3), there, "gap"],

@@ -48,7 +48,8 @@ function consumerOf(contract: Toys, handle: Handle = async () => {}) {
 }
 
 async function effectsOf({ consumer }: Toys, key: string): Promise<number[]> {
-  const rows = await sql`SELECT key_seq FROM effect WHERE consumer = ${consumer} AND key = ${key} ORDER BY id`;
+  const rows =
+    await sql`SELECT key_seq FROM effect WHERE consumer = ${consumer} AND key = ${key} ORDER BY id`;
   return rows.map((row) => row.key_seq);
 }
 
@@ -292,7 +293,9 @@ function historyOf(chances: Random, onDead: OnDead, onUnknownType: OnUnknownType
     const before = lastOf.get(key);
     const place = { keySeq: (before?.keySeq ?? 0) + 1, seq: i + 1 };
     lastOf.set(key, place);
-    const fate: Fate = chances.chance(0.7) ? "fine" : chances.pick(["permanent", "twice", "unknown"] as const);
+    const fate: Fate = chances.chance(0.7)
+      ? "fine"
+      : chances.pick(["permanent", "twice", "unknown"] as const);
     const event = fate === "unknown" ? ("Painted" as const) : ("Moved" as const);
     return { key, ...place, prevSeq: before?.seq ?? 0, fate, event, eventId: newId() };
   });

@@ -41,6 +41,8 @@ export async function publish<T extends DescMessage>(
     "ce-causationid": encodeHeader(work?.causationId ?? work?.requestId ?? eventId),
     traceparent: formatTraceparent(childOf(work?.trace)),
   };
+  // First, because only a transaction can do this.
+  tx.afterCommit(() => outboxChanges.announce(contract.stream));
   await tx`
     WITH number AS (
       INSERT INTO event_key (stream, key, last_seq) VALUES (${contract.stream}, ${key}, 1)
@@ -50,7 +52,6 @@ export async function publish<T extends DescMessage>(
     SELECT ${eventId}, ${contract.stream}, ${subjectOf(contract, key)}, ${contract.type}, ${key}, last_seq,
            ${JSON.stringify(headers)}::text::jsonb, ${Buffer.from(toBinary(schema, message))}
     FROM number`;
-  tx.afterCommit(() => outboxChanges.announce(contract.stream));
 }
 
 function localName(schema: DescMessage, field: string): string {

@@ -1,5 +1,5 @@
 import { jetstream, jetstreamManager, type PubAck } from "@nats-io/jetstream";
-import { headers as natsHeaders } from "@nats-io/nats-core";
+import { errors, headers as natsHeaders } from "@nats-io/nats-core";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
@@ -68,7 +68,9 @@ async function relay(options: RelayOptions, clock: Clock, signal: AbortSignal): 
     try {
       const online = await nats.online(signal);
       const both = AbortSignal.any([signal, online.lost]);
-      await ensureStream(await jetstreamManager(online.connection, { checkAPI: false }), stream);
+      const manager = await jetstreamManager(online.connection, { checkAPI: false });
+      // The client leaves a request on a lost connection to its timeout.
+      await raceSignal(ensureStream(manager, stream), both);
       failures = 0;
       await drain(options, online, clock, both);
     } catch (error) {
@@ -145,7 +147,7 @@ async function publishRows(
   }
 }
 
-function publishRow(
+async function publishRow(
   stream: string,
   row: Row,
   sequences: Map<string, number>,
@@ -153,7 +155,8 @@ function publishRow(
 ): Promise<PubAck> {
   const headers = natsHeaders();
   for (const [name, value] of Object.entries(row.headers)) headers.set(name, value);
-  headers.set("ce-time", row.created_at.toISOString());
+  // A dead letter keeps the time of its event.
+  if (row.headers["ce-time"] === undefined) headers.set("ce-time", row.created_at.toISOString());
   if (row.key !== null && row.key_seq !== null) {
     const before = sequences.get(row.key) ?? row.prev_seq;
     headers.set("ce-keyseq", String(row.key_seq));
@@ -196,8 +199,11 @@ async function markFailed(
   }
 }
 
-/** True if the broker says that this message will never do, rather than that it cannot take it now. */
+/** True if the broker, or its client, says that this message will never do, rather than that it cannot be taken now. */
 function isRefusal(error: unknown): boolean {
   const status = (error as { status?: unknown }).status;
-  return error instanceof RangeError || (typeof status === "number" && status >= 400 && status < 429);
+  return (
+    error instanceof errors.InvalidArgumentError ||
+    (typeof status === "number" && status >= 400 && status < 429)
+  );
 }

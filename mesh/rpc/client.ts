@@ -8,7 +8,8 @@ import { currentWork } from "../core/work.ts";
 import { anyEndpoint } from "./any-endpoint.ts";
 import { markAsAnswer, toConnectError } from "./errors.ts";
 import type { TargetSettings } from "./target.ts";
-import { type ClosableTransport, transports } from "./transport.ts";
+import type { ClosableTransport } from "./transport.ts";
+import { transports } from "./transports.ts";
 
 /** What an outgoing call may take beyond its target. */
 export interface ClientOptions {

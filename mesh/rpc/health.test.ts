@@ -53,6 +53,8 @@ describe.each(WIRE_PROTOCOLS)("health over $name", (protocol) => {
     const { server, health } = await healthOf();
     const statuses = health.watch({ service: "shop.order.v1.OrderService" })[Symbol.asyncIterator]();
     expect((await statuses.next()).value).toMatchObject({ status: Status.SERVICE_UNKNOWN });
-    await server.stop();
+    const stopped = server.stop();
+    expect(await statuses.next()).toMatchObject({ done: true });
+    await stopped;
   });
 });

@@ -21,15 +21,35 @@ export interface Port {
   drain(graceMs: number): Promise<void>;
 }
 
+/** What a port may be told beyond where it listens. */
+export interface PortOptions {
+  /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
+  readonly firstBytesWithinMs?: number;
+}
+
 const PREFACE = Buffer.from("PRI * HTTP/2.0");
-const FIRST_BYTES_WITHIN_MS = 10_000;
 const MAX_CONNECTIONS = 2_000;
 
 /** Listens; the first bytes of a connection tell which protocol it speaks (RFC 9113, section 3.4). */
-export async function listen(host: string, port: number, handler: RequestHandler): Promise<Port> {
+export async function listen(
+  host: string,
+  port: number,
+  handler: RequestHandler,
+  { firstBytesWithinMs = 10_000 }: PortOptions = {},
+): Promise<Port> {
+  let draining: Promise<void> | undefined;
+  const answering = new Set<http.ServerResponse>();
   const h1 = http.createServer(
     { keepAliveTimeout: 65_000, requestTimeout: 120_000, headersTimeout: 15_000 },
-    handler,
+    (request, response) => {
+      answering.add(response);
+      response.once("close", () => {
+        answering.delete(response);
+        // For an answer whose headers had left before: they promised to keep the connection.
+        if (draining) h1.closeIdleConnections();
+      });
+      handler(request, response);
+    },
   );
   // Never listens itself, so it is told to begin watching for slow requests.
   h1.emit("listening");
@@ -47,12 +67,19 @@ export async function listen(host: string, port: number, handler: RequestHandler
   });
 
   const sockets = new Set<net.Socket>();
-  let draining: Promise<void> | undefined;
+  const undecided = new Set<net.Socket>();
   const tcp = net.createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    undecided.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      undecided.delete(socket);
+    });
     socket.on("error", () => socket.destroy());
-    firstBytes(socket, (isHttp2) => (isHttp2 ? h2 : h1).emit("connection", socket));
+    firstBytes(socket, firstBytesWithinMs, (isHttp2) => {
+      undecided.delete(socket);
+      (isHttp2 ? h2 : h1).emit("connection", socket);
+    });
   });
   tcp.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -63,7 +90,8 @@ export async function listen(host: string, port: number, handler: RequestHandler
   async function close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
     for (const session of sessions) session.close();
-    // http.Server closes a keep-alive connection after the answer in flight once it is itself closed.
+    for (const socket of undecided) socket.destroy();
+    for (const response of answering) if (!response.headersSent) response.setHeader("connection", "close");
     h1.close(() => {});
     h1.closeIdleConnections();
     const overdue = setTimeout(
@@ -90,9 +118,9 @@ export async function listen(host: string, port: number, handler: RequestHandler
 }
 
 /** Looks at the first bytes without taking them; a connection that sends none in time is closed. */
-function firstBytes(socket: net.Socket, decide: (isHttp2: boolean) => void): void {
+function firstBytes(socket: net.Socket, withinMs: number, decide: (isHttp2: boolean) => void): void {
   let seen: Buffer = Buffer.alloc(0);
-  socket.setTimeout(FIRST_BYTES_WITHIN_MS, () => socket.destroy());
+  socket.setTimeout(withinMs, () => socket.destroy());
   socket.on("data", function look(chunk: Buffer) {
     seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
     const compared = Math.min(seen.length, PREFACE.length);

@@ -85,7 +85,8 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
       );
     },
     fallback(request, response) {
-      answerHttp(page, request, response).catch(() => response.destroy());
+      const failed = (error: unknown) => log.error({ err: error, page: request.url }, "a page failed");
+      answerHttp(page, request, response, failed).catch(() => response.destroy());
     },
   });
 

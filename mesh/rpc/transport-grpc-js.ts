@@ -34,6 +34,9 @@ import type { ClosableTransport, TransportOptions } from "./transport.ts";
 const NOT_METADATA =
   /^(content-type|user-agent|te|grpc-timeout|grpc-encoding|grpc-accept-encoding|connect-.*)$/;
 
+// Connect's servers escape these in `grpc-message`, and grpc-js leaves them so: # $ & + , / : ; = ? @
+const ESCAPED = /%(?:2[346BCF]|3[ABDF]|40)/g;
+
 /** gRPC over HTTP/2 by `@grpc/grpc-js`, with one connection to one endpoint. */
 export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): ClosableTransport {
   const { interceptors, maxMessageBytes } = options;
@@ -247,10 +250,11 @@ function copyHeaders(metadata: Metadata, headers: Headers): void {
 /** The error with its details, from the trailers; a failure of the connection has none, and keeps its cause. */
 function toError(error: ServiceError, hasAnswered: boolean): ConnectError {
   const metadata = error.metadata ?? new Metadata();
+  const text = error.details.replace(ESCAPED, decodeURIComponent);
   const trailer = toHeaders(metadata);
   trailer.set("grpc-status", String(error.code));
-  trailer.set("grpc-message", encodeURIComponent(error.details ?? ""));
-  const found = findTrailerError(trailer) ?? new ConnectError(error.details, Code.Unknown);
+  trailer.set("grpc-message", encodeURIComponent(text));
+  const found = findTrailerError(trailer) ?? new ConnectError(text, Code.Unknown);
   // grpc-js says so in words only; a server that says the same words sends headers with them.
   const isOurs = !hasAnswered && Object.keys(metadata.getMap()).length === 0;
   const wasNotSent = isOurs && error.details.startsWith("No connection established");

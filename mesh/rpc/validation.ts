@@ -5,17 +5,19 @@ import type { Interceptor } from "@connectrpc/connect";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import type { AppError, FieldViolation } from "../core/errors.ts";
+import { unstorableTexts } from "./unstorable-text.ts";
 
 const validator = createValidator();
 
-/** What is wrong with a message, by the rules of its contract. Empty if nothing is. */
+/** What is wrong with a message, by the rules of its contract, and which text could not be kept. Empty if nothing is. */
 export function violationsOf(schema: DescMessage, message: Message): readonly FieldViolation[] {
   const result = validator.validate(schema, message);
   if (result.kind === "error") throw result.error;
-  return (result.violations ?? []).map((violation) => ({
+  const broken = (result.violations ?? []).map((violation) => ({
     field: pathToString(violation.field),
     description: violation.message,
   }));
+  return [...broken, ...unstorableTexts(schema, message)];
 }
 
 /** The refusal of a request, INVALID_ARGUMENT, that names every bad field. */

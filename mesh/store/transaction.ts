@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Queries, Sql } from "./connect.ts";
 
 /** A transaction that is open. Only {@link transaction} makes one. */
@@ -12,27 +13,39 @@ export type Tx = Queries & {
  */
 export async function transaction<T>(sql: Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
   const hints: (() => void)[] = [];
-  const result = await sql.begin(async (open) => {
-    let isOver = false;
-    const tx = Object.assign(open as Queries, { afterCommit: (hint: () => void) => void hints.push(hint) });
-    // The driver would run a late statement on the bare connection, where it commits by itself.
-    const checked = <F extends object>(use: F): F =>
-      new Proxy(use, {
-        apply(target, self, args) {
-          if (isOver) throw new Error("the transaction is over");
-          return Reflect.apply(target as () => unknown, self, args);
-        },
-        get(target, name) {
-          const value = Reflect.get(target, name);
-          return typeof value === "function" ? checked(value) : value;
-        },
-      });
+  let isOver = false;
+  let isLost = false;
+  const begun = sql.begin(async (open) => {
+    const afterCommit = (hint: () => void) => void hints.push(hint);
+    const tx = Object.assign(open as Queries, { afterCommit });
     try {
-      return await fn(checked(tx));
+      return await fn(usable(tx, () => !isOver && !isLost));
     } finally {
       isOver = true;
+      // The driver goes on to commit or roll back, and on a connection that is lost that would end the process. If it
+      // is lost, `begun` is rejected within a turn, and nobody waits for this any more.
+      await nextTurn();
+      if (isLost) await new Promise(() => {});
     }
   });
+  begun.catch(() => {
+    isLost = true;
+  });
+  const result = await begun;
   for (const hint of hints) hint();
   return result as T;
+}
+
+/** The same, as long as the question is answered with yes. The driver would run a late statement all the same: on the bare connection, where it commits by itself. */
+function usable<F extends object>(use: F, isUsable: () => boolean): F {
+  return new Proxy(use, {
+    apply(target, self, args) {
+      if (!isUsable()) throw new Error("the transaction is over");
+      return Reflect.apply(target as () => unknown, self, args);
+    },
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? usable(value, isUsable) : value;
+    },
+  });
 }

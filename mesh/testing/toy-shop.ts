@@ -79,7 +79,7 @@ export async function toyShop(subscription: Parameters<typeof toys>[0] = {}): Pr
     const { streams } = await manager();
     const { state } = await streams.info(stream);
     const found: StoredMessage[] = [];
-    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    for (let seq = Math.max(state.first_seq, 1); seq <= state.last_seq; seq++) {
       const message = await streams.getMessage(stream, { seq });
       if (!message || (subject !== ">" && !message.subject.startsWith(subject))) continue;
       const headers = Object.fromEntries(

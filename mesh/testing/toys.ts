@@ -95,8 +95,9 @@ export function toys(
         ),
       },
     ],
+    // Small, because the broker sets aside as much disk for each.
     options: withOption(create(FileOptionsSchema), (options) =>
-      setExtension(options, stream, create(StreamSchema, { name: streamName })),
+      setExtension(options, stream, create(StreamSchema, { name: streamName, maxBytes: 2n ** 24n })),
     ),
   });
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file] }));

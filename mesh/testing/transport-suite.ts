@@ -229,6 +229,24 @@ export function transportSuite(name: string, open: OpenTransport, features: Tran
       );
     });
 
+    test("keep their text, whatever stands in it, without any details too", async () => {
+      const text = "nö; 100 % (a: b, c/d?) e=f&g +h $i #j @k %zz";
+      const server = await testServer(ProductService, {
+        getProduct() {
+          throw new ConnectError(text, Code.NotFound);
+        },
+        // biome-ignore lint/correctness/useYield: it fails before it has anything to say
+        async *watchStock() {
+          throw new ConnectError(text, Code.NotFound);
+        },
+      });
+      const client = clientOf(server.endpoint);
+      const refused = { code: Code.NotFound, rawMessage: text };
+      await expect(client.getProduct({ productId: "p1" })).rejects.toMatchObject(refused);
+      const watching = Array.fromAsync(client.watchStock({ productIds: ["p1"] }));
+      await expect(watching).rejects.toMatchObject(refused);
+    });
+
     test("arrive after the answers before them", async () => {
       const server = await testServer(ProductService, {
         async *watchStock() {

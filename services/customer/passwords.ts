@@ -16,8 +16,8 @@ interface Cost {
 const COST: Cost = { ln: 15, r: 8, p: 3 };
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
-// As many as libuv has threads; more would only wait inside of it, where they cannot be refused.
-const MAX_RUNNING = 4;
+// Half of libuv's threads; the others are for files, names and signatures.
+const MAX_RUNNING = 2;
 const MAX_WAITING = 32;
 
 /** Hashes and checks passwords, a few at a time. Throws TOO_MANY_SIGN_INS when too many wait already. */

@@ -209,13 +209,13 @@ test("duplicates at the same moment end with one payment, whatever their tokens"
   expect((await announced(orderId)).length).toBe(1);
 });
 
-test("what a killed process left undecided is decided by the next call, as the provider remembers it", async () => {
+test("what a killed process left undecided is decided at once by the next call, as the provider remembers it", async () => {
   const orderId = newId();
   await sql`
     INSERT INTO payment (order_id, customer_id, amount_cents, state)
     VALUES (${orderId}, 'cust-ada', 1299, 'AUTHORIZING')`;
   await sql`INSERT INTO simulated_provider_hold (key, outcome) VALUES (${orderId}, 'DECLINED')`;
-  const asked = client.authorizePayment(wanted(orderId, "tok_ok"));
+  const asked = client.authorizePayment(wanted(orderId, "tok_slow"));
   expect(await refusalOf(asked)).toEqual(failedPrecondition("PAYMENT_DECLINED"));
   expect(await announced(orderId)).toEqual(["PaymentDeclined 1299"]);
 });

@@ -97,7 +97,10 @@ describe("finding it", () => {
 describe("running it", () => {
   let binary: string;
   beforeAll(async () => {
-    binary = await findNatsServer({ toolsDir: resolve(import.meta.dirname, "../../.tools"), log: console.log });
+    binary = await findNatsServer({
+      toolsDir: resolve(import.meta.dirname, "../../.tools"),
+      log: console.log,
+    });
   }, 300_000);
 
   async function start({ dataDir = join(tempDir(), "nats"), port = 0 } = {}) {

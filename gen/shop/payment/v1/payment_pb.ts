@@ -67,7 +67,7 @@ export type Payment = Message<"shop.payment.v1.Payment"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When its state last changed.
+   * When it last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 7;
    */
@@ -123,7 +123,7 @@ export type PaymentJson = {
   createTime?: TimestampJson;
 
   /**
-   * When its state last changed.
+   * When it last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 7;
    */

@@ -1,0 +1,91 @@
+import { beforeEach, expect, test } from "vitest";
+import { atEnd } from "../testing/at-end.ts";
+import { testDatabase } from "../testing/database.ts";
+import { connect } from "./connect.ts";
+import { type Tx, transaction } from "./transaction.ts";
+
+const { url } = await testDatabase();
+const sql = connect({ url, name: "test" });
+atEnd(() => sql.end());
+await sql`CREATE TABLE thing (id int PRIMARY KEY)`;
+beforeEach(() => sql`TRUNCATE thing`);
+
+const ids = async () => (await sql`SELECT id FROM thing ORDER BY id`).map(({ id }) => id);
+
+test("all that a transaction does becomes durable together, and its result is returned", async () => {
+  const result = await transaction(sql, async (tx) => {
+    await tx`INSERT INTO thing VALUES (1)`;
+    expect(await ids()).toEqual([]);
+    await tx`INSERT INTO thing ${tx([{ id: 2 }, { id: 3 }])}`;
+    await tx.unsafe("INSERT INTO thing VALUES (4)");
+    return "done";
+  });
+  expect(result).toBe("done");
+  expect(await ids()).toEqual([1, 2, 3, 4]);
+});
+
+test("a transaction that throws leaves nothing", async () => {
+  const failed = transaction(sql, async (tx) => {
+    await tx`INSERT INTO thing VALUES (1)`;
+    throw new Error("no");
+  });
+  await expect(failed).rejects.toThrow("no");
+  expect(await ids()).toEqual([]);
+});
+
+test("a statement that fails fails the transaction, even if nobody looked", async () => {
+  const failed = transaction(sql, async (tx) => {
+    await tx`INSERT INTO thing VALUES (1)`;
+    await tx`INSERT INTO thing VALUES (1)`.catch(() => {});
+    return "done";
+  });
+  await expect(failed).rejects.toThrow("duplicate key");
+  expect(await ids()).toEqual([]);
+});
+
+test("what is to be done after the commit is done when others can see the result", async () => {
+  let seen: Promise<number[]> | undefined;
+  const order: string[] = [];
+  await transaction(sql, async (tx) => {
+    tx.afterCommit(() => {
+      seen = ids();
+      order.push("first");
+    });
+    tx.afterCommit(() => order.push("second"));
+    await tx`INSERT INTO thing VALUES (1)`;
+    order.push("end of the transaction");
+  });
+  expect(order).toEqual(["end of the transaction", "first", "second"]);
+  expect(await seen).toEqual([1]);
+});
+
+test("after a rollback, or a commit that fails, nothing of it is done", async () => {
+  await sql`CREATE TABLE later (id int PRIMARY KEY, other int REFERENCES later DEFERRABLE INITIALLY DEFERRED)`;
+  const done: string[] = [];
+  const rolledBack = transaction(sql, async (tx) => {
+    tx.afterCommit(() => done.push("rolled back"));
+    throw new Error("no");
+  });
+  const refused = transaction(sql, async (tx) => {
+    tx.afterCommit(() => done.push("refused"));
+    await tx`INSERT INTO later VALUES (1, 99)`;
+  });
+  await expect(rolledBack).rejects.toThrow("no");
+  await expect(refused).rejects.toThrow("foreign key");
+  expect(done).toEqual([]);
+});
+
+test("a transaction that is over cannot be used, however it ended", async () => {
+  for (const fails of [false, true]) {
+    let kept: Tx | undefined;
+    await transaction(sql, async (tx) => {
+      kept = tx;
+      if (fails) throw new Error("no");
+    }).catch(() => {});
+    const late = kept as Tx;
+    expect(() => late`INSERT INTO thing VALUES (1)`).toThrow("the transaction is over");
+    expect(() => late.unsafe("INSERT INTO thing VALUES (1)")).toThrow("the transaction is over");
+    expect(() => late.afterCommit(() => {})).toThrow("the transaction is over");
+  }
+  expect(await ids()).toEqual([]);
+});
