@@ -201,7 +201,9 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       await retryLater(row);
       return undefined;
     }
-    return transaction(sql, (tx) => enterIfUnmoved(tx, row, move));
+    const next = await transaction(sql, (tx) => enter(tx, saga, row, move, LEASE_MS));
+    if (next) log.info({ id: row.id, from: row.state, to: move.to, reason: move.reason }, "saga moved");
+    return next && saga.rules[next.state].does ? next : undefined;
   }
 
   /** Lets another instance have it now rather than when the lease runs out. */
@@ -218,14 +220,6 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       SET next_attempt_at = least(now() + ${delayMs} * interval '1 millisecond',
                                   CASE WHEN deadline_at > now() THEN deadline_at END)
       WHERE ${sql(saga.key)} = ${id} AND version = ${version}`;
-  }
-
-  async function enterIfUnmoved(tx: Tx, row: Row<S>, move: Move<S>): Promise<Row<S> | undefined> {
-    const [unmoved] = await tx`
-      SELECT 1 FROM ${tx(saga.table)} WHERE ${tx(saga.key)} = ${row.id} AND version = ${row.version} FOR UPDATE`;
-    if (!unmoved) return undefined;
-    log.info({ id: row.id, from: row.state, to: move.to, reason: move.reason }, "saga moved");
-    return enter(tx, saga, row, move, LEASE_MS);
   }
 
   return {
@@ -254,11 +248,11 @@ function take<S extends string>(sql: Sql, saga: Saga<S>, limit: number): Promise
     RETURNING ${columns(sql, saga)}`;
 }
 
-/** Moves a saga. Undefined if the state is final. */
+/** Moves a saga that is still as it was read. Undefined if it has moved meanwhile: then nothing happens. */
 async function enter<S extends string>(
   tx: Tx,
   saga: Saga<S>,
-  { id }: Row<S>,
+  { id, version }: Row<S>,
   { to, reason }: Move<S>,
   leaseMs: number,
 ): Promise<Row<S> | undefined> {
@@ -268,10 +262,10 @@ async function enter<S extends string>(
     SET state = ${to}, version = version + 1, reason = coalesce(${reason ?? null}, reason), updated_at = now(),
         deadline_at = ${deadline(tx, withinMs)}, step_attempts = 1,
         next_attempt_at = ${does ? later(tx, leaseMs) : tx`NULL`}
-    WHERE ${tx(saga.key)} = ${id}
+    WHERE ${tx(saga.key)} = ${id} AND version = ${version}
     RETURNING ${columns(tx, saga)}`;
-  await saga.entered(tx, id, to, reason);
-  return does ? row : undefined;
+  if (row) await saga.entered(tx, id, to, reason);
+  return row;
 }
 
 function columns(sql: Sql | Tx, saga: { readonly key: string }) {

@@ -8,7 +8,7 @@ import type { Settings } from "./config.ts";
 import { paymentHandlers } from "./events.ts";
 import { orderSaga } from "./saga.ts";
 import { orderService } from "./service.ts";
-import { findOrder } from "./store.ts";
+import { readOrder } from "./store.ts";
 
 /** Builds the order service and starts it. */
 export async function startApp(settings: Settings): Promise<App> {
@@ -16,7 +16,7 @@ export async function startApp(settings: Settings): Promise<App> {
   const { sql } = parts;
   const clients = openClients(settings);
   const changes = new Changes();
-  const saga = orderSaga(clients, (orderId) => findOrder(sql, orderId), changes);
+  const saga = orderSaga(clients, (orderId) => readOrder(sql, orderId), changes);
   return serve(parts, {
     contract: OrderService,
     routes: (router) => router.service(OrderService, orderService({ sql, clients, saga, changes })),

@@ -66,8 +66,8 @@ export function openClients(settings: Settings) {
 
     reserveStock: ({ orderId, lines }: Order) =>
       outcomeOf(products.reserveStock({ orderId, lines: wanted(lines) }, STEP)),
-    commitStock: ({ orderId }: Order) => outcomeOf(products.commitStock({ orderId }, STEP)),
-    releaseStock: ({ orderId }: Order) => outcomeOf(products.releaseStock({ orderId }, STEP)),
+    commitStock: (orderId: string) => outcomeOf(products.commitStock({ orderId }, STEP)),
+    releaseStock: (orderId: string) => outcomeOf(products.releaseStock({ orderId }, STEP)),
 
     authorizePayment: ({ orderId, customerId, totalCents, paymentToken }: Order) =>
       outcomeOf(
@@ -76,8 +76,8 @@ export function openClients(settings: Settings) {
           STEP,
         ),
       ),
-    capturePayment: ({ orderId }: Order) => outcomeOf(payments.capturePayment({ orderId }, STEP)),
-    voidPayment: ({ orderId }: Order) => outcomeOf(payments.voidPayment({ orderId }, STEP)),
+    capturePayment: (orderId: string) => outcomeOf(payments.capturePayment({ orderId }, STEP)),
+    voidPayment: (orderId: string) => outcomeOf(payments.voidPayment({ orderId }, STEP)),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Tx } from "../../mesh/store/transaction.ts";
 import type { Changes } from "../../mesh/store/watch.ts";
 import type { Clients } from "./clients.ts";
 import { orderEnded } from "./events.ts";
-import { type Order, orderNotFound, rejectionFor } from "./order.ts";
+import { type Order, rejectionFor } from "./order.ts";
 import { endOrder } from "./store.ts";
 
 /** How far an order is. */
@@ -67,12 +67,12 @@ export const rules: Readonly<Record<SagaState, Rule<SagaState>>> = {
 /** The saga of an order, on these participants. */
 export function orderSaga(
   clients: Clients,
-  read: (orderId: string) => Promise<Order | undefined>,
+  read: (orderId: string) => Promise<Order>,
   changes: Changes,
 ): Saga<SagaState> {
-  const actions: Record<string, (order: Order) => Promise<Outcome>> = {
-    reserveStock: clients.reserveStock,
-    authorizePayment: clients.authorizePayment,
+  const actions: Record<string, (orderId: string) => Promise<Outcome>> = {
+    reserveStock: async (orderId) => clients.reserveStock(await read(orderId)),
+    authorizePayment: async (orderId) => clients.authorizePayment(await read(orderId)),
     commitStock: clients.commitStock,
     capturePayment: clients.capturePayment,
     voidPayment: clients.voidPayment,
@@ -82,11 +82,10 @@ export function orderSaga(
     table: "order_saga",
     key: "order_id",
     rules,
-    async act(name, orderId) {
-      const [action, order] = [actions[name], await read(orderId)];
+    act(name, orderId) {
+      const action = actions[name];
       if (!action) throw new Error(`the saga has no action ${name}`);
-      if (!order) throw orderNotFound(orderId);
-      return action(order);
+      return action(orderId);
     },
     async entered(tx, orderId, state, reason) {
       await end(tx, orderId, state, reason);

@@ -42,17 +42,11 @@ function toOrder(row: OrderRow): Order {
   };
 }
 
-/** Reads an order. */
-export async function findOrder(sql: Queries, orderId: string): Promise<Order | undefined> {
-  const [row] = await sql<OrderRow[]>`SELECT ${columns(sql)} WHERE o.order_id = ${orderId}`;
-  return row && toOrder(row);
-}
-
 /** Reads an order. Throws ORDER_NOT_FOUND. */
 export async function readOrder(sql: Queries, orderId: string): Promise<Order> {
-  const order = await findOrder(sql, orderId);
-  if (!order) throw orderNotFound(orderId);
-  return order;
+  const [row] = await sql<OrderRow[]>`SELECT ${columns(sql)} WHERE o.order_id = ${orderId}`;
+  if (!row) throw orderNotFound(orderId);
+  return toOrder(row);
 }
 
 /** A customer's orders, newest first, those that are older than `before`. */
