@@ -40,7 +40,11 @@ export async function openParts(service: string, config: PartsConfig, migrations
   const { instance, databaseUrl, natsUrl, logLevel, host, port } = config;
   const log = createLog({ service, instance, level: logLevel });
   const sql = connect({ url: databaseUrl, name: instance });
-  await whenThere(log, () => migrate(sql, [...MESH_MIGRATIONS, { set: service, folder: migrations }], log));
+  const sets = [...MESH_MIGRATIONS, { set: service, folder: migrations }];
+  await whenThere(log, () => migrate(sql, sets, log)).catch(async (error) => {
+    await sql.end({ timeout: 1 });
+    throw error;
+  });
   return {
     service,
     log,

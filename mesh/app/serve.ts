@@ -44,42 +44,39 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
   const { sql, nats, log, databaseUrl } = parts;
   const { contract, publishes, handles = {}, sagas = [], prunes = [], targets = [] } = duties;
 
-  const server = await startServer({
-    host: parts.host,
-    port: parts.port,
-    services: [contract],
-    routes: duties.routes,
-    ...(duties.http && { http: duties.http }),
-    log,
-  }).catch(async (error) => {
-    await closeParts();
-    throw error;
-  });
-  const streams = [...(publishes ? [eventStream(streamContract(publishes))] : []), DEAD_LETTERS];
-  const relays = streams.map((stream) => startRelay({ sql, databaseUrl, nats, stream, log }));
-  const consumers = Object.entries(handles).map(([subscription, handlers]) =>
-    consume({ sql, nats, service: contract, subscription, handlers, log }),
-  );
-  const runners = sagas.map((saga) => runSagas({ sql, saga, log }));
-  const housekeeping = keepHouse(sql, [pruneOutbox, pruneInbox, pruneOnce, ...prunes], log);
-  log.info({ port: server.port }, "ready");
+  const workers: Running[] = [];
+  const carriers: Running[] = [];
 
-  async function closeParts(): Promise<void> {
+  async function stop(): Promise<void> {
+    // First what begins work, last what carries its results away.
+    await Promise.all(workers.map((worker) => worker.stop()));
+    await Promise.all(carriers.map((carrier) => carrier.stop()));
     for (const target of targets) target.close();
     await nats.close();
     await sql.end({ timeout: 1 });
   }
 
-  return {
-    port: server.port,
-    async stop() {
-      // First what begins work, last what carries its results away.
-      await Promise.all([
-        server.stop(STOP_CALLS_WITHIN_MS),
-        ...[...consumers, ...runners].map((r) => r.stop()),
-      ]);
-      await Promise.all([...relays, housekeeping].map((r) => r.stop()));
-      await closeParts();
-    },
-  };
+  try {
+    const server = await startServer({
+      host: parts.host,
+      port: parts.port,
+      services: [contract],
+      routes: duties.routes,
+      ...(duties.http && { http: duties.http }),
+      log,
+    });
+    workers.push({ stop: () => server.stop(STOP_CALLS_WITHIN_MS) });
+    const streams = [...(publishes ? [eventStream(streamContract(publishes))] : []), DEAD_LETTERS];
+    for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, log }));
+    for (const [subscription, handlers] of Object.entries(handles)) {
+      workers.push(consume({ sql, nats, service: contract, subscription, handlers, log }));
+    }
+    for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
+    carriers.push(keepHouse(sql, [pruneOutbox, pruneInbox, pruneOnce, ...prunes], log));
+    log.info({ port: server.port }, "ready");
+    return { port: server.port, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }

@@ -278,15 +278,13 @@ test("a dead letter and the consumer's progress are durable together or not at a
 test("while the database is away an event waits, and that is no attempt", async () => {
   const shop = await toyShop({ maxAttempts: 1 });
   await openStreams(shop);
-  const sql = connect({ url: shop.databaseUrl, name: "victim", maxConnections: 2 });
+  const sql = connect({ url: shop.databaseUrl, name: "victim", maxConnections: 6 });
   atEnd(() => sql.end({ timeout: 1 }));
   let kills = 2;
   shop.consume(
-    async () => {
-      if (kills-- > 0) {
-        await shop.sql`
-          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;
-      }
+    async (tx) => {
+      const [row] = await tx`SELECT pg_backend_pid() AS pid`;
+      if (kills-- > 0) await shop.sql`SELECT pg_terminate_backend(${row?.pid})`;
     },
     { sql },
   );

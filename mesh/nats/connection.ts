@@ -44,6 +44,8 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
   async function run(): Promise<void> {
     opened = await dial();
     if (!opened) return;
+    // Closed while it dialled.
+    if (closing.signal.aborted) return opened.close();
     let lost = begin(opened);
     for await (const { type } of opened.status()) {
       if (type === "disconnect") {

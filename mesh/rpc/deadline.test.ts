@@ -59,9 +59,10 @@ test("a handler that ignores its signal is answered for at its deadline (B5)", a
 });
 
 test.each(WIRE_PROTOCOLS)("so it is over $name, for a caller that names no timeout", async (protocol) => {
-  const { server, release, ended } = await stubborn({ timeouts: { defaultMs: 50 } });
+  const { server, works, release, ended } = await stubborn({ timeouts: { defaultMs: 50 } });
   const client = meshClient(ProductService, protocol.open(server));
   expect(await refusalOf(client.getProduct({ productId: "p1" }))).toEqual(overdue);
+  expect(works[0]?.signal?.aborted).toBe(true);
   release();
   await ended;
 });

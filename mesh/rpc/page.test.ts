@@ -34,6 +34,7 @@ test.each([
   ["fewer values", encoded([])],
   ["more values", encoded(["a", "b"])],
   ["a value that is no text", encoded([1])],
+  ["a text that no database keeps", encoded(["a\0b"])],
 ])("refuses a token with %s", (_, token) => {
   try {
     readPageToken(token, 1);

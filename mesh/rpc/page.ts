@@ -18,13 +18,16 @@ export function readPageToken(token: string, parts: number): Place | undefined {
   if (token === "") return undefined;
   try {
     const place: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
-    const isPlace =
-      Array.isArray(place) && place.length === parts && place.every((p) => typeof p === "string");
-    if (isPlace) return place;
+    if (Array.isArray(place) && place.length === parts && place.every(isKeepable)) return place;
   } catch {
     // Falls through: what is no JSON is no token.
   }
   throw invalidRequest([{ field: "page_token", description: "is not a token that this method returned" }]);
+}
+
+/** No database keeps a text with U+0000, so none of ours is in a place. */
+function isKeepable(part: unknown): boolean {
+  return typeof part === "string" && !part.includes("\0");
 }
 
 /** Cuts `size` entries of what was read, which is one more if there is a next page, and makes the token of that. */

@@ -3,8 +3,8 @@ import { freePort } from "../../tools/local/ports.ts";
 import { isUnavailable } from "../core/errors.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testDatabase } from "../testing/database.ts";
+import { until } from "../testing/until.ts";
 import { connect } from "./connect.ts";
-import { transaction } from "./transaction.ts";
 
 const { url } = await testDatabase();
 
@@ -44,17 +44,21 @@ test("a pool is called by its name, and makes no more connections than it may", 
   expect(row?.count).toBeLessThanOrEqual(2);
 });
 
-test("a connection that is ended by the server is an unavailable part, and the next query has a new one", async () => {
-  const [sql, killer] = [open("victim", { maxConnections: 1 }), open("killer")];
-  await sql`SELECT 1`;
-  const inTransaction = errorOf(
-    transaction(sql, async (tx) => {
-      await killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;
-      await tx`SELECT 1`;
-    }),
-  );
-  expect(isUnavailable(await inTransaction)).toBe(true);
-  expect((await sql`SELECT 1 AS one`)[0]?.one).toBe(1);
+test("connections that are ended by the server are an unavailable part, and new ones are made", async () => {
+  const [sql, killer] = [open("victim", { maxConnections: 3 }), open("killer")];
+  await Promise.all([1, 2, 3].map(() => sql`SELECT pg_sleep(0.01)`));
+  const running = errorOf(sql`SELECT pg_sleep(60)`);
+  await until(async () => {
+    const rows = await killer`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'`;
+    return rows.length > 0;
+  });
+  await killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;
+  expect(isUnavailable(await running)).toBe(true);
+  await until(async () => {
+    const answer = await errorOf(sql`SELECT 1`);
+    if (answer !== "no error") expect(isUnavailable(answer)).toBe(true);
+    return answer === "no error";
+  });
 });
 
 test("a server that is not there is an unavailable part", async () => {

@@ -17,7 +17,6 @@ export interface StoreOptions {
 
 const STATEMENT_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_S = 5;
-const LONG = "x".repeat(1_024);
 
 /**
  * Opens a pool; connections are made when needed and made again when lost. A count or an amount beyond what a number
@@ -29,7 +28,7 @@ export function connect({ url, name, maxConnections = 8 }: StoreOptions): Sql {
     connect_timeout: CONNECT_TIMEOUT_S,
     backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 1) * (0.5 + Math.random() / 2),
     onnotice: () => {},
-    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS, ...{ "weft.start": LONG } },
+    connection: { application_name: name, statement_timeout: STATEMENT_TIMEOUT_MS },
     types: {
       int8: {
         to: 20,

@@ -13,7 +13,7 @@ atEnd(() => sql.end());
 
 /** Lets a minute pass once the housekeeper waits for it. */
 async function minute(clock: ReturnType<typeof manualClock>): Promise<void> {
-  await clock.whenSomeoneSleeps();
+  await clock.whenSleeping(1);
   clock.advance(60_000);
 }
 

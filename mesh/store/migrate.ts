@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Log } from "../core/log.ts";
 import type { Sql } from "./connect.ts";
 import { transaction } from "./transaction.ts";
@@ -49,7 +50,7 @@ async function read(folder: URL): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort();
   return Promise.all(
     files.map(async (file) => {
-      const sql = await readFile(join(folder.pathname, file), "utf8");
+      const sql = await readFile(join(fileURLToPath(folder), file), "utf8");
       const checksum = createHash("sha256").update(sql).digest("hex");
       return { version: Number(/^(\d{4})_/.exec(file)?.[1]), file, sql, checksum };
     }),

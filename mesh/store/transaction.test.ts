@@ -1,12 +1,14 @@
 import { beforeEach, expect, test } from "vitest";
+import { isUnavailable } from "../core/errors.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testDatabase } from "../testing/database.ts";
+import { until } from "../testing/until.ts";
 import { connect } from "./connect.ts";
 import { type Tx, transaction } from "./transaction.ts";
 
 const { url } = await testDatabase();
 const sql = connect({ url, name: "test" });
-atEnd(() => sql.end());
+atEnd(() => sql.end({ timeout: 1 }));
 await sql`CREATE TABLE thing (id int PRIMARY KEY)`;
 beforeEach(() => sql`TRUNCATE thing`);
 
@@ -88,4 +90,60 @@ test("a transaction that is over cannot be used, however it ended", async () => 
     expect(() => late.afterCommit(() => {})).toThrow("the transaction is over");
   }
   expect(await ids()).toEqual([]);
+});
+
+/** Ends the connection of a transaction, and waits until that is known here. */
+async function cut(tx: Tx): Promise<void> {
+  const [row] = await tx`SELECT pg_backend_pid() AS pid`;
+  await sql`SELECT pg_terminate_backend(${row?.pid})`;
+  await until(() => {
+    try {
+      // Not awaited, so not run.
+      void tx`SELECT 1`;
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}
+
+const afterwards: [string, (tx: Tx) => Promise<unknown>][] = [
+  ["goes on", async (tx) => tx`INSERT INTO thing VALUES (2)`],
+  ["ends", async () => "done"],
+  ["throws", async () => Promise.reject(new Error("no"))],
+];
+test.each(afterwards)("a transaction whose connection is lost, and whose work then %s, has failed and leaves nothing", async (_, work) => {
+  const failed = transaction(sql, async (tx) => {
+    await tx`INSERT INTO thing VALUES (1)`;
+    await cut(tx);
+    return work(tx);
+  });
+  expect(await failed.catch(isUnavailable)).toBe(true);
+  expect(await ids()).toEqual([]);
+});
+
+test("a transaction whose connection is lost during a statement has failed and leaves nothing, though the statement's error is ignored", async () => {
+  for (const ignores of [false, true]) {
+    const failed = transaction(sql, async (tx) => {
+      await tx`INSERT INTO thing VALUES (1)`;
+      const [row] = await tx`SELECT pg_backend_pid() AS pid`;
+      const slow = tx`SELECT pg_sleep(60)`;
+      const running = slow.then(
+        () => "slept",
+        (error) => {
+          if (!ignores) throw error;
+        },
+      );
+      await until(async () => {
+        const rows = await sql`
+          SELECT 1 FROM pg_stat_activity WHERE pid = ${row?.pid} AND state = 'active' AND query LIKE '%pg_sleep%'`;
+        return rows.length > 0;
+      });
+      await sql`SELECT pg_terminate_backend(${row?.pid})`;
+      return running;
+    });
+    expect(await failed.catch(isUnavailable)).toBe(true);
+    // The driver tells the next one that uses the connection what the server had said last.
+    await until(() => ids().then((found) => found.length === 0, isUnavailable).then((answer) => answer === true));
+  }
 });

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Queries, Sql } from "./connect.ts";
 
 /** A transaction that is open. Only {@link transaction} makes one. */
@@ -6,6 +5,9 @@ export type Tx = Queries & {
   /** Runs `fn` once the transaction is durable; never if it rolls back. For hints only: a crash may come before it. */
   afterCommit(fn: () => void): void;
 };
+
+// A rejection is passed on through a handful of promises inside the driver.
+const HOPS = 16;
 
 /**
  * Runs `fn` in a transaction: all that it does becomes durable together, or, if it throws, none of it. What still uses
@@ -22,9 +24,9 @@ export async function transaction<T>(sql: Sql, fn: (tx: Tx) => Promise<T>): Prom
       return await fn(usable(tx, () => !isOver && !isLost));
     } finally {
       isOver = true;
-      // The driver goes on to commit or roll back, and on a connection that is lost that would end the process. If it
-      // is lost, `begun` is rejected within a turn, and nobody waits for this any more.
-      await nextTurn();
+      // The driver goes on to commit or to roll back, and on a connection that is lost that would end the process. If
+      // it is lost, `begun` is rejected before the next turn of the event loop, and nobody waits for this any more.
+      for (let hop = 0; hop < HOPS && !isLost; hop++) await undefined;
       if (isLost) await new Promise(() => {});
     }
   });

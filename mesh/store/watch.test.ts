@@ -87,7 +87,7 @@ test("a change of another process is seen at the next look", async () => {
   await values.next();
   const second = values.next();
   value.version = 2;
-  await clock.whenSomeoneSleeps();
+  await clock.whenSleeping(1);
   clock.advance(LONG_MS);
   expect((await second).value).toBe(2);
 });

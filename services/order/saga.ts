@@ -34,11 +34,8 @@ export const rules: Readonly<Record<SagaState, Rule<SagaState>>> = {
     does: ["reserveStock"],
     withinMs: 30_000,
     done: () => ({ to: "RESERVED" }),
-    // Reserving is all or nothing, so a refusal leaves nothing to undo; of an unclear one, we undo what may be there.
-    refused: (reason) =>
-      reason === "OUT_OF_STOCK"
-        ? { to: "REJECTED", reason: rejectionFor(reason) }
-        : compensate(rejectionFor(reason)),
+    // Also when nothing was reserved: an earlier attempt may still be on its way, and must find the release.
+    refused: (reason) => compensate(rejectionFor(reason)),
     overdue: () => compensate(TIMEOUT),
     cancel: compensate,
   },

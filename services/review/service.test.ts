@@ -103,12 +103,18 @@ describe("CreateReview", () => {
   });
 
   test("names each bad field", async () => {
-    const request = { productId: "", customerId: "cust ada", rating: 6, title: "x".repeat(201) };
+    const request = {
+      productId: "",
+      customerId: "cust ada",
+      rating: 6,
+      title: "x".repeat(201),
+      body: "a\0b",
+    };
     expect(await refusalOf(client.createReview(request))).toEqual({
       code: "InvalidArgument",
       reason: "INVALID_REQUEST",
       domain: "mesh.weft",
-      fields: ["product_id", "customer_id", "rating", "title"],
+      fields: ["product_id", "customer_id", "rating", "title", "body"],
     });
   });
 });
