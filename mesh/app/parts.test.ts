@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect as dial, createServer } from "node:net";
+import { createServer, connect as dial } from "node:net";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, inject, test } from "vitest";
 import { freePort } from "../../tools/local/ports.ts";
+import { connect } from "../store/connect.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
 import { testDatabase } from "../testing/database.ts";
 import { until } from "../testing/until.ts";
-import { connect } from "../store/connect.ts";
 import { openParts, type Parts } from "./parts.ts";
 
 const HOST = "127.0.0.1";
@@ -71,7 +71,8 @@ test("a migration that fails is no part that is away: the start fails, and leave
   const sql = connect({ url, name: "test", maxConnections: 1 });
   atEnd(() => sql.end({ timeout: 1 }));
   await until(async () => {
-    const rows = await sql`SELECT 1 FROM pg_stat_activity WHERE application_name = 'parts' AND datname = current_database()`;
+    const rows =
+      await sql`SELECT 1 FROM pg_stat_activity WHERE application_name = 'parts' AND datname = current_database()`;
     return rows.length === 0;
   });
 });

@@ -2,9 +2,9 @@ import { createServer, type Server } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { freePort } from "../../tools/local/ports.ts";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
+import { freePort } from "../../tools/local/ports.ts";
 import { silentLog } from "../core/log.ts";
 import { publish } from "../events/publish.ts";
 import { openNats } from "../nats/connection.ts";
@@ -104,7 +104,10 @@ test("a service that has stopped leaves its port free, and no connection or serv
   const before = handles();
   const parts = openTestParts();
   const closed: string[] = [];
-  const app = await serve(parts, { ...dutiesOf(toys()), targets: [{ close: () => void closed.push("target") }] });
+  const app = await serve(parts, {
+    ...dutiesOf(toys()),
+    targets: [{ close: () => void closed.push("target") }],
+  });
   await parts.sql`SELECT 1`;
   await parts.nats.online(AbortSignal.timeout(20_000));
   expect(await isFree(app.port)).toBe(false);
@@ -149,7 +152,10 @@ test("a service whose port is taken does not start, and closes its parts", async
   const before = handles();
   const parts = openTestParts(port);
   const closed: string[] = [];
-  const starting = serve(parts, { ...dutiesOf(toys()), targets: [{ close: () => void closed.push("target") }] });
+  const starting = serve(parts, {
+    ...dutiesOf(toys()),
+    targets: [{ close: () => void closed.push("target") }],
+  });
   await expect(starting).rejects.toThrow("EADDRINUSE");
   expect(closed).toEqual(["target"]);
   await expect(parts.sql`SELECT 1`).rejects.toThrow("CONNECTION_ENDED");

@@ -62,7 +62,7 @@ function deathHeaders({ consumer, message, reason, attempts, error }: DeadLetter
     "dlq-consumer": consumer,
     "dlq-reason": reason,
     "dlq-error-type": encodeHeader(error instanceof Error ? error.name : typeof error),
-    "dlq-error-message": encodeHeader(messageOf(error).slice(0, ERROR_BYTES)).slice(0, ERROR_BYTES),
+    "dlq-error-message": encodedStart(messageOf(error), ERROR_BYTES),
     "dlq-error-stack": Buffer.from(error instanceof Error ? (error.stack ?? "") : "")
       .subarray(0, STACK_BYTES)
       .toString("base64"),
@@ -73,4 +73,15 @@ function deathHeaders({ consumer, message, reason, attempts, error }: DeadLetter
     "dlq-orig-seq": String(streamSequence),
     "dlq-orig-time": new Date(timestampNanos / 1e6).toISOString(),
   };
+}
+
+/** As much of a text as has room in a header, in whole characters. */
+function encodedStart(text: string, mostBytes: number): string {
+  let header = "";
+  for (const char of text) {
+    const encoded = encodeHeader(char);
+    if (header.length + encoded.length > mostBytes) break;
+    header += encoded;
+  }
+  return header;
 }

@@ -9,6 +9,8 @@ export interface StreamPlan {
   readonly subjects: readonly string[];
   readonly maxAgeMs: number;
   readonly maxBytes: number;
+  /** Headers included. */
+  readonly maxMessageBytes: number;
   readonly duplicateWindowMs: number;
   readonly replicas: number;
   /** What happens when it is full: the oldest goes, or nothing more comes in. */
@@ -16,10 +18,18 @@ export interface StreamPlan {
 }
 
 const DAY_MS = 86_400_000;
+const MAX_EVENT_BYTES = 512 * 1024;
+// Room for what is said of an event when it becomes a dead letter.
+const MAX_DEAD_LETTER_BYTES = MAX_EVENT_BYTES + 16 * 1024;
 
 /** The stream of an aggregate's events. */
 export function eventStream(contract: StreamContract): StreamPlan {
-  return { ...contract, subjects: [subjectsOf(contract.aggregate)], whenFull: "discardOld" };
+  return {
+    ...contract,
+    subjects: [subjectsOf(contract.aggregate)],
+    maxMessageBytes: MAX_EVENT_BYTES,
+    whenFull: "discardOld",
+  };
 }
 
 /** The stream of dead letters. Full, it refuses: then they stay in the outboxes, and somebody notices. */
@@ -28,12 +38,11 @@ export const DEAD_LETTERS: StreamPlan = {
   subjects: ["dlq.>"],
   maxAgeMs: 30 * DAY_MS,
   maxBytes: 2 ** 30,
+  maxMessageBytes: MAX_DEAD_LETTER_BYTES,
   duplicateWindowMs: 600_000,
   replicas: 1,
   whenFull: "refuseNew",
 };
-
-const MAX_MESSAGE_BYTES = 512 * 1024;
 
 /**
  * Makes the stream if it is not there. One that is there keeps its limits, which may be an operator's; throws if it
@@ -68,7 +77,7 @@ function configOf(plan: StreamPlan): Partial<StreamConfig> & { name: string } {
     storage: StorageType.File,
     max_age: nanos(plan.maxAgeMs),
     max_bytes: plan.maxBytes,
-    max_msg_size: MAX_MESSAGE_BYTES,
+    max_msg_size: plan.maxMessageBytes,
     duplicate_window: nanos(plan.duplicateWindowMs),
     num_replicas: plan.replicas,
     discard: plan.whenFull === "refuseNew" ? "new" : "old",

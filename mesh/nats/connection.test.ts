@@ -18,7 +18,10 @@ function open(url = broker.url, log = silentLog): Nats {
 /** True once the promise is settled, without waiting for it. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   const open = Symbol();
-  const first = await Promise.race([promise.catch(() => {}), new Promise((resolve) => setImmediate(resolve, open))]);
+  const first = await Promise.race([
+    promise.catch(() => {}),
+    new Promise((resolve) => setImmediate(resolve, open)),
+  ]);
   return first !== open;
 }
 

@@ -32,7 +32,9 @@ test("counts and amounts are numbers", async () => {
 test("a count beyond what a number holds exactly is an error, and the connection goes on", async () => {
   const sql = open("test", { maxConnections: 1 });
   for (const text of ["9007199254740992", "-9007199254740992", "9223372036854775807"]) {
-    await expect(sql.unsafe(`SELECT ${text}::bigint AS count`)).rejects.toThrow(`${text} is beyond what a number holds`);
+    await expect(sql.unsafe(`SELECT ${text}::bigint AS count`)).rejects.toThrow(
+      `${text} is beyond what a number holds`,
+    );
   }
   expect((await sql`SELECT 1::bigint AS count`)[0]?.count).toBe(1);
 });
@@ -40,7 +42,8 @@ test("a count beyond what a number holds exactly is an error, and the connection
 test("a pool is called by its name, and makes no more connections than it may", async () => {
   const sql = open("pool of two", { maxConnections: 2 });
   await Promise.all(Array.from({ length: 8 }, () => sql`SELECT pg_sleep(0.01)`));
-  const [row] = await sql`SELECT count(*) AS count FROM pg_stat_activity WHERE application_name = 'pool of two'`;
+  const [row] =
+    await sql`SELECT count(*) AS count FROM pg_stat_activity WHERE application_name = 'pool of two'`;
   expect(row?.count).toBeLessThanOrEqual(2);
 });
 
@@ -49,7 +52,8 @@ test("connections that are ended by the server are an unavailable part, and new 
   await Promise.all([1, 2, 3].map(() => sql`SELECT pg_sleep(0.01)`));
   const running = errorOf(sql`SELECT pg_sleep(60)`);
   await until(async () => {
-    const rows = await killer`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'`;
+    const rows =
+      await killer`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'`;
     return rows.length > 0;
   });
   await killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;

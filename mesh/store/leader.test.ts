@@ -12,13 +12,19 @@ const sql = connect({ url: databaseUrl, name: "test" });
 atEnd(() => sql.end());
 
 // Tries all the time, so that a test need not wait for the next turn.
-const eager: Clock = { ...systemClock, sleep: (delayMs, signal) => systemClock.sleep(Math.min(delayMs, 5), signal) };
+const eager: Clock = {
+  ...systemClock,
+  sleep: (delayMs, signal) => systemClock.sleep(Math.min(delayMs, 5), signal),
+};
 
 let roles = 0;
 const newRole = () => `role-${++roles}`;
 
 /** Somebody who wants to lead, and what became of that. */
-function candidate(role: string, options: { url?: string; lead?: (signal: AbortSignal) => Promise<void> } = {}) {
+function candidate(
+  role: string,
+  options: { url?: string; lead?: (signal: AbortSignal) => Promise<void> } = {},
+) {
   const stopping = new AbortController();
   const signals: AbortSignal[] = [];
   const running = leading(

@@ -31,7 +31,9 @@ async function setUp() {
     run: (...sets: { set: string; folder: URL }[]) => migrate(sql, sets, silentLog),
     /** The migrations that have run. */
     applied: async () =>
-      (await sql`SELECT set, file FROM migration ORDER BY applied_at`).map(({ set, file }) => `${set}/${file}`),
+      (await sql`SELECT set, file FROM migration ORDER BY applied_at`).map(
+        ({ set, file }) => `${set}/${file}`,
+      ),
     count: async (table: string) => (await sql`SELECT count(*) AS count FROM ${sql(table)}`)[0]?.count,
     exists: async (table: string) => (await sql`SELECT to_regclass(${table}) AS found`)[0]?.found !== null,
   };
@@ -71,7 +73,10 @@ test("of several that migrate at the same time one does, and the others see that
 test("a migration that was changed after it had run is refused, and nothing is done", async () => {
   const { run, folder, exists } = await setUp();
   await run(folder({ "0001_things.sql": THINGS }));
-  const changed = folder({ "0001_things.sql": `${THINGS} -- better`, "0002_new.sql": "CREATE TABLE extra (id int)" });
+  const changed = folder({
+    "0001_things.sql": `${THINGS} -- better`,
+    "0002_new.sql": "CREATE TABLE extra (id int)",
+  });
   await expect(run(changed)).rejects.toThrow("things/0001_things.sql was changed after it had run");
   expect(await exists("extra")).toBe(false);
 });
@@ -81,7 +86,9 @@ test("a gap in the numbers is refused, and nothing is done", async () => {
   const gap = folder({ "0001_things.sql": THINGS, "0003_most.sql": "SELECT 1" });
   await expect(run(gap)).rejects.toThrow("things/0003_most.sql: the migration after 1 must be number 2");
   await expect(run(folder({ "first.sql": THINGS }))).rejects.toThrow("must be number 1");
-  await expect(run(folder({ "0001_a.sql": THINGS, "0001_b.sql": THINGS }))).rejects.toThrow("must be number 2");
+  await expect(run(folder({ "0001_a.sql": THINGS, "0001_b.sql": THINGS }))).rejects.toThrow(
+    "must be number 2",
+  );
   expect(await exists("thing")).toBe(false);
 });
 
@@ -95,7 +102,10 @@ test("a migration that has run and is gone is refused: an older version must not
 
 test("a migration that fails leaves nothing, of itself or of those before it", async () => {
   const { run, folder, exists, applied } = await setUp();
-  const failing = folder({ "0001_things.sql": THINGS, "0002_bad.sql": "CREATE TABLE other (id int); SELECT nonsense" });
+  const failing = folder({
+    "0001_things.sql": THINGS,
+    "0002_bad.sql": "CREATE TABLE other (id int); SELECT nonsense",
+  });
   await expect(run(failing)).rejects.toThrow("nonsense");
   expect(await exists("thing")).toBe(false);
   expect(await exists("other")).toBe(false);

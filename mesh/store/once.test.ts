@@ -15,7 +15,11 @@ const { createProduct, releaseStock } = ProductService.method;
 const { createCustomer } = CustomerService.method;
 
 let count = 0;
-const newKey = (caller = "ada") => ({ caller, requestId: `request-${++count}`, request: { product: { name: "Cup" } } });
+const newKey = (caller = "ada") => ({
+  caller,
+  requestId: `request-${++count}`,
+  request: { product: { name: "Cup" } },
+});
 type Key = ReturnType<typeof newKey>;
 
 /** Makes a product once; the effect is a row, the result names the call that had it. */
@@ -125,7 +129,9 @@ test("callers and methods have nothing to do with each other", async () => {
   const other = { ...key, caller: "grace", request: { product: { name: "Mug" } } };
   expect((await make(other, "mug-1")).product?.productId).toBe("mug-1");
   const released = await transaction(sql, (tx) =>
-    once(tx, releaseStock, { ...key, request: { orderId: "a" } }, async () => create(ReleaseStockResponseSchema)),
+    once(tx, releaseStock, { ...key, request: { orderId: "a" } }, async () =>
+      create(ReleaseStockResponseSchema),
+    ),
   );
   expect(released.$typeName).toBe("shop.product.v1.ReleaseStockResponse");
 });
@@ -196,6 +202,7 @@ test("results older than a day are deleted, and no others", async () => {
   await age(old, KEPT_HOURS * 60 + 1);
   await age(fresh, KEPT_HOURS * 60 - 1);
   expect(await transaction(sql, pruneOnce)).toBe(1);
-  const left = await sql`SELECT request_id FROM request WHERE request_id IN ${sql([old.requestId, fresh.requestId])}`;
+  const left =
+    await sql`SELECT request_id FROM request WHERE request_id IN ${sql([old.requestId, fresh.requestId])}`;
   expect(left.map((row) => row.request_id)).toEqual([fresh.requestId]);
 });

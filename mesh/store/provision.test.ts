@@ -65,6 +65,8 @@ test("the password is the one that was given last, whatever is in it", async () 
 
 test("a name that could not be quoted safely is refused", async () => {
   for (const name of ["", "Order", "1order", 'a"b', "a; DROP DATABASE postgres", "a".repeat(64)]) {
-    await expect(provision(adminUrl, { name, password: "secret" })).rejects.toThrow("cannot be the name of a database");
+    await expect(provision(adminUrl, { name, password: "secret" })).rejects.toThrow(
+      "cannot be the name of a database",
+    );
   }
 });

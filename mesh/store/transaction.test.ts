@@ -72,8 +72,10 @@ test("after a rollback, or a commit that fails, nothing of it is done", async ()
     tx.afterCommit(() => done.push("refused"));
     await tx`INSERT INTO later VALUES (1, 99)`;
   });
-  await expect(rolledBack).rejects.toThrow("no");
-  await expect(refused).rejects.toThrow("foreign key");
+  await Promise.all([
+    expect(rolledBack).rejects.toThrow("no"),
+    expect(refused).rejects.toThrow("foreign key"),
+  ]);
   expect(done).toEqual([]);
 });
 
@@ -112,15 +114,18 @@ const afterwards: [string, (tx: Tx) => Promise<unknown>][] = [
   ["ends", async () => "done"],
   ["throws", async () => Promise.reject(new Error("no"))],
 ];
-test.each(afterwards)("a transaction whose connection is lost, and whose work then %s, has failed and leaves nothing", async (_, work) => {
-  const failed = transaction(sql, async (tx) => {
-    await tx`INSERT INTO thing VALUES (1)`;
-    await cut(tx);
-    return work(tx);
-  });
-  expect(await failed.catch(isUnavailable)).toBe(true);
-  expect(await ids()).toEqual([]);
-});
+test.each(afterwards)(
+  "a transaction whose connection is lost, and whose work then %s, has failed and leaves nothing",
+  async (_, work) => {
+    const failed = transaction(sql, async (tx) => {
+      await tx`INSERT INTO thing VALUES (1)`;
+      await cut(tx);
+      return work(tx);
+    });
+    expect(await failed.catch(isUnavailable)).toBe(true);
+    expect(await ids()).toEqual([]);
+  },
+);
 
 test("a transaction whose connection is lost during a statement has failed and leaves nothing, though the statement's error is ignored", async () => {
   for (const ignores of [false, true]) {
@@ -134,6 +139,7 @@ test("a transaction whose connection is lost during a statement has failed and l
           if (!ignores) throw error;
         },
       );
+      running.catch(() => {});
       await until(async () => {
         const rows = await sql`
           SELECT 1 FROM pg_stat_activity WHERE pid = ${row?.pid} AND state = 'active' AND query LIKE '%pg_sleep%'`;
@@ -144,6 +150,10 @@ test("a transaction whose connection is lost during a statement has failed and l
     });
     expect(await failed.catch(isUnavailable)).toBe(true);
     // The driver tells the next one that uses the connection what the server had said last.
-    await until(() => ids().then((found) => found.length === 0, isUnavailable).then((answer) => answer === true));
+    await until(() =>
+      ids()
+        .then((found) => found.length === 0, isUnavailable)
+        .then((answer) => answer === true),
+    );
   }
 });

@@ -189,13 +189,12 @@ interface Passage {
 }
 
 function passage(chances: Random): Passage {
-  const [answered, lostAnswer, lostRequest, late, twice] = [0.6, 0.14, 0.1, 0.1, 0.06];
   const at = chances.next();
-  if (at < answered) return { now: true, later: false, isAnswered: true };
-  if (at < answered + lostAnswer) return { now: true, later: false, isAnswered: false };
-  if (at < answered + lostAnswer + lostRequest) return { now: false, later: false, isAnswered: false };
-  if (at < answered + lostAnswer + lostRequest + late) return { now: false, later: true, isAnswered: false };
-  return { now: true, later: twice > 0, isAnswered: true };
+  if (at < 0.6) return { now: true, later: false, isAnswered: true };
+  if (at < 0.74) return { now: true, later: false, isAnswered: false };
+  if (at < 0.84) return { now: false, later: false, isAnswered: false };
+  if (at < 0.94) return { now: false, later: true, isAnswered: false };
+  return { now: true, later: true, isAnswered: true };
 }
 
 interface Simulated {
@@ -241,14 +240,12 @@ function play(seed: number): string[] {
     const action = does[runner.at] as string;
     const outcome = how.now ? deliver(action, saga.orderId) : undefined;
     if (how.later) late.push([action, saga.orderId]);
-    const ends = () => {
-      runners = runners.filter((each) => each !== runner);
-    };
-    if (!outcome || !how.isAnswered || outcome.kind === "unanswered") return ends();
+    const isUnanswered = !outcome || !how.isAnswered;
     runner.at++;
-    if (outcome.kind === "done" && runner.at < does.length) return;
-    ends();
-    if (runner.version === saga.version) happen(saga, outcome);
+    if (!isUnanswered && outcome.kind === "done" && runner.at < does.length) return;
+    runners = runners.filter((each) => each !== runner);
+    if (isUnanswered || outcome.kind === "unanswered" || runner.version !== saga.version) return;
+    happen(saga, outcome);
   }
 
   const take = (saga: Simulated) => {

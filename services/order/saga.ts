@@ -1,7 +1,6 @@
 import { OrderError, OrderErrorSchema } from "../../gen/shop/order/v1/order_error_pb.ts";
 import { reasonName } from "../../mesh/contract/reasons.ts";
 import type { Outcome, Rule, Saga } from "../../mesh/events/saga.ts";
-import type { Tx } from "../../mesh/store/transaction.ts";
 import type { Changes } from "../../mesh/store/watch.ts";
 import type { Clients } from "./clients.ts";
 import { orderEnded } from "./events.ts";
@@ -85,15 +84,10 @@ export function orderSaga(
       return action(orderId);
     },
     async entered(tx, orderId, state, reason) {
-      await end(tx, orderId, state, reason);
+      if (state !== "CONFIRMED" && state !== "REJECTED" && state !== "CANCELLED") return;
+      const order = await endOrder(tx, orderId, state, state === "REJECTED" ? (reason ?? TIMEOUT) : "");
+      await orderEnded(tx, order);
       tx.afterCommit(() => changes.announce(orderId));
     },
   };
-}
-
-/** Shows a final state on the order, and announces it to other services. */
-async function end(tx: Tx, orderId: string, state: SagaState, reason: string | undefined): Promise<void> {
-  if (state !== "CONFIRMED" && state !== "REJECTED" && state !== "CANCELLED") return;
-  const order = await endOrder(tx, orderId, state, state === "REJECTED" ? (reason ?? TIMEOUT) : "");
-  await orderEnded(tx, order);
 }

@@ -55,12 +55,10 @@ export function orderService({
 
   /** The order when it is final, or as it is when the time is up. */
   async function within(waitMs: number, orderId: string, signal: AbortSignal): Promise<Order> {
-    const order = await readOrder(sql, orderId);
-    if (isFinal(order)) return order;
     const until = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
-    let last = order;
+    let last: Order | undefined;
     for await (last of follow(orderId, until));
-    return last;
+    return last ?? readOrder(sql, orderId);
   }
 
   async function place(tx: Tx, order: NewOrder) {
@@ -103,14 +101,16 @@ export function orderService({
 
     async cancelOrder({ orderId, reason }, { signal }) {
       await transaction(sql, async (tx) => {
+        // The saga's row is locked before the order's, here as in the runner.
+        if (await cancelSaga(tx, saga, orderId, BY_CUSTOMER)) {
+          await setCancelReason(tx, orderId, reason);
+          return;
+        }
+        // Looked at with the saga's row locked, so that of two that cancel at the same time both succeed.
         const { state } = await readOrder(tx, orderId);
         if (state === "CANCELLED" || (await isBeingCancelled(tx, orderId, BY_CUSTOMER))) return;
-        // The saga's row is locked before the order's, here as in the runner.
-        if (!(await cancelSaga(tx, saga, orderId, BY_CUSTOMER))) {
-          const text = `order ${orderId} is too far on to be cancelled`;
-          throw refuse(OrderError.ORDER_NOT_CANCELLABLE, text, { metadata: { state } });
-        }
-        await setCancelReason(tx, orderId, reason);
+        const text = `order ${orderId} is too far on to be cancelled`;
+        throw refuse(OrderError.ORDER_NOT_CANCELLABLE, text, { metadata: { state } });
       });
       return { order: toMessage(await within(CANCEL_WAIT_MS, orderId, signal)) };
     },
