@@ -72,7 +72,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
       workers.push(consume({ sql, nats, service: contract, subscription, handlers, log }));
     }
     for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
-    carriers.push(keepHouse(sql, [pruneOutbox, pruneInbox, pruneOnce, ...prunes], log));
+    carriers.push(keepHouse(sql, [...streams.map(pruneOutbox), pruneInbox, pruneOnce, ...prunes], log));
     log.info({ port: server.port }, "ready");
     return { port: server.port, stop };
   } catch (error) {

@@ -108,7 +108,7 @@ export function streamContract(message: DescMessage): StreamContract {
     name,
     aggregate: eventContract(message).aggregate,
     maxAgeMs: ms(maxAge, 7 * DAY_MS),
-    maxBytes: Number(maxBytes) || 4 * 2 ** 30,
+    maxBytes: Number(maxBytes) || 2 ** 30,
     duplicateWindowMs: ms(duplicateWindow, 600_000),
     replicas: replicas || 1,
   };

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { type Clock, systemClock } from "./clock.ts";
 import type { Trace } from "./trace.ts";
 
 /**
@@ -22,6 +23,11 @@ const storage = new AsyncLocalStorage<Work>();
 /** The present piece of work; undefined outside of any. */
 export function currentWork(): Work | undefined {
   return storage.getStore();
+}
+
+/** How long the present piece of work may still take, in milliseconds; Infinity outside of any. */
+export function timeLeftMs(clock: Clock = systemClock): number {
+  return (currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY) - clock.now();
 }
 
 /** Runs `fn` as this piece of work. */

@@ -1,16 +1,19 @@
+import type { Prune } from "../store/housekeeping.ts";
 import type { Tx } from "../store/transaction.ts";
-import { DEAD_LETTERS } from "./streams.ts";
+import type { StreamPlan } from "./streams.ts";
 
 const CHUNK = 5_000;
 
-/** Deletes published rows that are as old as their stream keeps messages: 7 days, dead letters 30. */
-export async function pruneOutbox(tx: Tx): Promise<number> {
-  const { count } = await tx`
-    DELETE FROM outbox WHERE id IN (
-      SELECT id FROM outbox
-      WHERE published_at < now() - CASE WHEN stream = ${DEAD_LETTERS.name} THEN interval '30 days' ELSE interval '7 days' END
-      ORDER BY published_at LIMIT ${CHUNK})`;
-  return count;
+/** Deletes published rows once their stream, which keeps messages as long, has none of them either. */
+export function pruneOutbox({ name, maxAgeMs }: StreamPlan): Prune {
+  return async (tx) => {
+    const { count } = await tx`
+      DELETE FROM outbox WHERE id IN (
+        SELECT id FROM outbox
+        WHERE stream = ${name} AND published_at < now() - ${maxAgeMs} * interval '1 millisecond'
+        ORDER BY published_at LIMIT ${CHUNK})`;
+    return count;
+  };
 }
 
 /** Deletes what no redelivery can ask for any more. */

@@ -71,8 +71,9 @@ async function relay(options: RelayOptions, clock: Clock, signal: AbortSignal): 
       const manager = await jetstreamManager(online.connection, { checkAPI: false });
       // The client leaves a request on a lost connection to its timeout.
       await raceSignal(ensureStream(manager, stream), both);
-      failures = 0;
-      await drain(options, online, clock, both);
+      await drain(options, online, clock, both, () => {
+        failures = 0;
+      });
     } catch (error) {
       if (signal.aborted) return;
       failures++;
@@ -84,19 +85,27 @@ async function relay(options: RelayOptions, clock: Clock, signal: AbortSignal): 
   }
 }
 
-/** Publishes what is pending, for as long as this connection stands. */
-async function drain({ sql, stream, log }: RelayOptions, online: Online, clock: Clock, signal: AbortSignal) {
+/** Publishes what is pending, for as long as this connection stands. Says each time that all went well. */
+async function drain(
+  { sql, stream, log }: RelayOptions,
+  online: Online,
+  clock: Clock,
+  signal: AbortSignal,
+  wentWell: () => void,
+): Promise<void> {
   let idleMs = POLL_MS.busy;
   while (!signal.aborted) {
     const changed = outboxChanges.next([stream.name], idleMs, signal, clock);
     const rows = await pendingRows(sql, stream.name);
     if (rows.length === 0) {
+      wentWell();
       await changed;
       idleMs = Math.min(idleMs * 2, POLL_MS.idle);
       continue;
     }
     idleMs = POLL_MS.busy;
     await publishRows(sql, stream.name, rows, online, log);
+    wentWell();
   }
 }
 

@@ -214,7 +214,7 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
 
   async function retryLater({ id, version, step_attempts }: Row<S>): Promise<void> {
     const delayMs =
-      Math.min(RETRY_MS.first * 2 ** step_attempts, RETRY_MS.most) * (0.8 + 0.4 * Math.random());
+      Math.min(RETRY_MS.first * 2 ** (step_attempts - 1), RETRY_MS.most) * (0.8 + 0.4 * Math.random());
     await sql`
       UPDATE ${sql(saga.table)}
       SET next_attempt_at = least(now() + ${delayMs} * interval '1 millisecond',

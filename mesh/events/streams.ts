@@ -37,7 +37,8 @@ export const DEAD_LETTERS: StreamPlan = {
   name: "DLQ",
   subjects: ["dlq.>"],
   maxAgeMs: 30 * DAY_MS,
-  maxBytes: 2 ** 30,
+  // Set aside by the broker at once, so that no small disk stays without.
+  maxBytes: 2 ** 28,
   maxMessageBytes: MAX_DEAD_LETTER_BYTES,
   duplicateWindowMs: 600_000,
   replicas: 1,

@@ -4,7 +4,7 @@ import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../core/clock.ts";
 import { formatTraceparent } from "../core/trace.ts";
-import { currentWork } from "../core/work.ts";
+import { currentWork, timeLeftMs } from "../core/work.ts";
 import { anyEndpoint } from "./any-endpoint.ts";
 import { markAsAnswer, toConnectError } from "./errors.ts";
 import type { TargetSettings } from "./target.ts";
@@ -53,7 +53,7 @@ export function meshClient<S extends DescService>(service: S, target: Transport)
 function withinWork(transport: Transport, clock: Clock, defaultTimeoutMs: number): Transport {
   const limit = (timeoutMs: number | undefined, fallbackMs: number) => {
     const asked = timeoutMs ?? fallbackMs;
-    const left = (currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY) - clock.now() - RESERVE_MS;
+    const left = timeLeftMs(clock) - RESERVE_MS;
     const limited = Math.min(asked, left);
     if (limited < MIN_TIMEOUT_MS) {
       const text = "no time is left for the call; it was not sent";

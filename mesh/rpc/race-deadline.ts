@@ -6,7 +6,7 @@ import { currentWork, runWork } from "../core/work.ts";
 
 /**
  * Answers a unary call at its deadline, or as soon as its caller has gone, even if the handler does not look at its
- * signal: nobody waits for what it would say. The signal that the handler sees aborts at the same moment.
+ * signal: nobody waits for what it would say. The signal of the handler's `currentWork()` aborts at the same moment.
  */
 export function raceDeadline(clock: Clock): Interceptor {
   return (next) => async (request) => {

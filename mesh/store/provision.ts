@@ -19,9 +19,11 @@ export async function provision(adminUrl: string, { name, password }: DatabaseSp
     await sql`SELECT pg_advisory_lock(hashtext('weft-provision'))`;
     const literal = `'${password.replaceAll("'", "''")}'`;
     const [role] = await sql`SELECT 1 FROM pg_roles WHERE rolname = ${name}`;
-    await sql.unsafe(
-      `${role ? "ALTER" : "CREATE"} ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${literal}`,
-    );
+    // Who is no superuser may make roles, and may not so much as mention what only superusers have in changing one.
+    const what = role
+      ? `ALTER ROLE ${name}`
+      : `CREATE ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE`;
+    await sql.unsafe(`${what} PASSWORD ${literal}`);
     const [database] = await sql`SELECT 1 FROM pg_database WHERE datname = ${name}`;
     if (!database) {
       // On servers that are not ours the administrator may be no superuser: then it must be a member of the new owner.

@@ -4,6 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { OrderError } from "../../gen/shop/order/v1/order_error_pb.ts";
 import { OrderService, PlaceOrderResponseSchema } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { newId } from "../../mesh/core/ids.ts";
+import { timeLeftMs } from "../../mesh/core/work.ts";
 import { beginSaga, cancelSaga, type Saga } from "../../mesh/events/saga.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
@@ -28,6 +29,9 @@ export interface OrderServiceParts {
 
 // How long a cancellation waits for what the order held to be given back.
 const CANCEL_WAIT_MS = 2_000;
+
+// Kept back of what a call has left, so that a caller that waits for long is answered with what is known by then.
+const ANSWER_MS = 100;
 
 /** The RPCs of OrderService. */
 export function orderService({
@@ -82,8 +86,8 @@ export function orderService({
         const order = { orderId: newId(), customerId, lines, paymentToken };
         placed = await transaction(sql, (tx) => once(tx, method, key, () => place(tx, order)));
       }
-      const waitMs = wait ? durationMs(wait) : 0;
-      if (waitMs === 0) return placed;
+      const waitMs = Math.min(wait ? durationMs(wait) : 0, timeLeftMs() - ANSWER_MS);
+      if (waitMs <= 0) return placed;
       return { order: toMessage(await within(waitMs, placed.order?.orderId ?? "", signal)) };
     },
 

@@ -38,7 +38,10 @@ export async function importProducts(
       fail("", [{ field: "product", description: "is missing" }]);
       continue;
     }
-    const violations = violationsOfProduct(product);
+    // Without an id a repeated import would make the product again.
+    const missing =
+      product.productId === "" ? [{ field: "product.product_id", description: "is missing" }] : [];
+    const violations = [...missing, ...violationsOfProduct(product)];
     if (violations.length > 0) {
       fail(product.productId, violations);
       continue;

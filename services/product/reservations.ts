@@ -54,7 +54,8 @@ export async function release(tx: Tx, orderId: string): Promise<Reservation> {
     throw refuse(ProductError.RESERVATION_COMMITTED, `the stock of order ${orderId} is sold`);
   }
   if (held.state === "RESERVED") {
-    for (const line of held.lines) await stockReleased(tx, orderId, line, await returnStock(tx, line));
+    for (const line of inLockOrder(held.lines))
+      await stockReleased(tx, orderId, line, await returnStock(tx, line));
     await setReservationState(tx, orderId, "RELEASED");
   }
   return { ...held, state: "RELEASED" };

@@ -84,8 +84,7 @@ async function run<Name extends string>(
   }
   const watcher = watched === undefined ? undefined : restartOnChange(system, watched, options.checkoutDir);
   say(`\n${await describe(system)}\n`);
-  for (const command of options.firstCommands.slice(0, -1)) say(`try: ${command}`);
-  say(`ready in ${(performance.now() / 1000).toFixed(1)} s; try: ${options.firstCommands.at(-1)}`);
+  say(`ready in ${(performance.now() / 1000).toFixed(1)} s; try: ${options.firstCommands.join("   or: ")}`);
   await stopRequested;
   watcher?.close();
   await system.stop();
@@ -93,7 +92,7 @@ async function run<Name extends string>(
 }
 
 function restartOnChange<Name extends string>(system: System<Name>, service: Name, checkoutDir: string) {
-  const dirs = [join("services", service), "mesh", "gen", "proto"].map((dir) => join(checkoutDir, dir));
+  const dirs = [join("services", service), "mesh", "gen"].map((dir) => join(checkoutDir, dir));
   let restarting = Promise.resolve();
   say(`watching ${dirs.map((dir) => relative(checkoutDir, dir)).join(", ")} for ${service}`);
   return watchFolders(dirs, (file) => {

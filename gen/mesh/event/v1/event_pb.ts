@@ -158,7 +158,7 @@ export type Stream = Message<"mesh.event.v1.Stream"> & {
   maxAge?: Duration | undefined;
 
   /**
-   * How many bytes are kept. Defaults to 4 GiB.
+   * How many bytes are kept; the broker sets this much of its disk aside at once. Defaults to 1 GiB.
    *
    * @generated from field: int64 max_bytes = 3;
    */
@@ -200,7 +200,7 @@ export type StreamJson = {
   maxAge?: DurationJson;
 
   /**
-   * How many bytes are kept. Defaults to 4 GiB.
+   * How many bytes are kept; the broker sets this much of its disk aside at once. Defaults to 1 GiB.
    *
    * @generated from field: int64 max_bytes = 3;
    */

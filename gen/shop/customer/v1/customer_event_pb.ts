@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/customer/v1/customer_event.proto.
  */
 export const file_shop_customer_v1_customer_event: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX2V2ZW50LnByb3RvEhBzaG9wLmN1c3RvbWVyLnYxIoUBChJDdXN0b21lclJlZ2lzdGVyZWQSEwoLY3VzdG9tZXJfaWQYASABKAkSEwoFZW1haWwYAiABKAlCBODzGAESGgoMZGlzcGxheV9uYW1lGAMgASgJQgTg8xgBOinK8xglCAESCGN1c3RvbWVyGghjdXN0b21lcioLY3VzdG9tZXJfaWQwAkIY0vMYFAoMRVZUX0NVU1RPTUVSEgQIgPUkYgZwcm90bzM", [file_mesh_event_v1_event]);
+  fileDesc("CiVzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX2V2ZW50LnByb3RvEhBzaG9wLmN1c3RvbWVyLnYxIoUBChJDdXN0b21lclJlZ2lzdGVyZWQSEwoLY3VzdG9tZXJfaWQYASABKAkSEwoFZW1haWwYAiABKAlCBODzGAESGgoMZGlzcGxheV9uYW1lGAMgASgJQgTg8xgBOinK8xglCAESCGN1c3RvbWVyGghjdXN0b21lcioLY3VzdG9tZXJfaWQwAkIe0vMYGgoMRVZUX0NVU1RPTUVSEgQIgPUkGICAgIABYgZwcm90bzM", [file_mesh_event_v1_event]);
 
 /**
  * CustomerRegistered says that somebody has an account from now on.

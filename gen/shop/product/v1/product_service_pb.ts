@@ -753,7 +753,7 @@ export const WatchStockResponseSchema: GenMessage<WatchStockResponse, {jsonType:
  */
 export type ImportProductsRequest = Message<"shop.product.v1.ImportProductsRequest"> & {
   /**
-   * The product. It is checked row by row by the rules of Product, so that a bad row does not end the import.
+   * The product, with its id. It is checked row by row by the rules of Product, so that a bad row does not end the import.
    *
    * @generated from field: shop.product.v1.Product product = 1;
    */
@@ -767,7 +767,7 @@ export type ImportProductsRequest = Message<"shop.product.v1.ImportProductsReque
  */
 export type ImportProductsRequestJson = {
   /**
-   * The product. It is checked row by row by the rules of Product, so that a bad row does not end the import.
+   * The product, with its id. It is checked row by row by the rules of Product, so that a bad row does not end the import.
    *
    * @generated from field: shop.product.v1.Product product = 1;
    */
@@ -809,7 +809,7 @@ export type ImportProductsResponse = Message<"shop.product.v1.ImportProductsResp
   failedCount: number;
 
   /**
-   * Why, for the first 100 refused rows.
+   * Why: the first 100 things that were wrong.
    *
    * @generated from field: repeated shop.product.v1.ImportProductsRowError errors = 4;
    */
@@ -844,7 +844,7 @@ export type ImportProductsResponseJson = {
   failedCount?: number;
 
   /**
-   * Why, for the first 100 refused rows.
+   * Why: the first 100 things that were wrong.
    *
    * @generated from field: repeated shop.product.v1.ImportProductsRowError errors = 4;
    */
