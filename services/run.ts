@@ -103,7 +103,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
       onStart: (pid) => lock.record(instance, pid),
     }),
   );
-  undo.defer(async () => void (await Promise.all(instances.map((each) => each.stop(SERVICE_GRACE_MS)))));
+  undo.defer(async () => void (await Promise.all(instances.map((each) => each.end(SERVICE_GRACE_MS)))));
   await Promise.all(instances.map((each) => each.untilHealthy(readyTimeoutMs, signal)));
 
   const running = undo.move();

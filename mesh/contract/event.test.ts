@@ -84,7 +84,7 @@ test("a contract is read whole, defaults filled in", () => {
     name: "EVT_ORDER",
     aggregate: "order",
     maxAgeMs: 7 * 86_400_000,
-    maxBytes: 4 * 2 ** 30,
+    maxBytes: 2 ** 28,
     duplicateWindowMs: 600_000,
     replicas: 1,
   });

@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { pruneInbox, pruneOutbox } from "./prune.ts";
+import { DEAD_LETTERS } from "./streams.ts";
 
 const { sql } = await meshDatabase();
 beforeEach(async () => {
@@ -24,9 +25,11 @@ test("what was published is kept as long as its stream keeps it, and what was no
   await row("event, pending", "EVT_ORDER", null);
   await row("letter, fresh", "DLQ", "29 days 23 hours");
   await row("letter, old", "DLQ", "30 days 1 hour");
-  expect(await transaction(sql, pruneOutbox)).toBe(2);
+  const plans = [DEAD_LETTERS, { ...DEAD_LETTERS, name: "EVT_ORDER", maxAgeMs: 7 * 86_400_000 }];
+  const pruned = () => Promise.all(plans.map((plan) => transaction(sql, pruneOutbox(plan))));
+  expect(await pruned()).toEqual([1, 1]);
   expect(await left()).toEqual(["event, fresh", "event, pending", "letter, fresh"]);
-  expect(await transaction(sql, pruneOutbox)).toBe(0);
+  expect(await pruned()).toEqual([0, 0]);
 });
 
 test("failures that nothing can be redelivered for any more are forgotten", async () => {

@@ -75,6 +75,7 @@ const POLL_MS = 500;
 const IN_FLIGHT = 32;
 const RETRY_MS = { first: 200, most: 30_000 };
 const ALERT_AFTER_ATTEMPTS = 30;
+const FINISH_WITHIN_MS = 4_000;
 
 /** Where the state of a happening leads; undefined if the step is to be tried again, or a cancel is refused. */
 export function nextMove<S extends string>(
@@ -162,7 +163,8 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       // With more than there was room for, the next turn is as soon as one is done.
       await (rows?.length === room && inFlight.size > 0 ? Promise.race(inFlight) : woken);
     }
-    await Promise.all(inFlight);
+    // A step that takes longer is done again when its lease runs out.
+    await Promise.race([Promise.all(inFlight), clock.sleep(FINISH_WITHIN_MS)]);
   }
 
   function warn(text: string) {

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { streamContract } from "../contract/event.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
+import { generatedFiles } from "../testing/shop-contracts.ts";
 import { toys } from "../testing/toys.ts";
 import { DEAD_LETTERS, ensureStream, eventStream, isMissing } from "./streams.ts";
 
@@ -70,4 +71,13 @@ test("a stream or a consumer that is not there is known by its error", async () 
   await ensureStream(manager, eventStream(streamContract(Moved)));
   expect(isMissing(await manager.consumers.info(stream, "nobody").catch((error) => error))).toBe(true);
   expect(isMissing(new Error("stream not found"))).toBe(false);
+});
+
+test("all streams of the shop together take no more of a disk than a small machine has", async () => {
+  const files = await generatedFiles("shop", "_event_pb.ts");
+  const events = files.flatMap((file) => file.messages.slice(0, 1));
+  const plans = [DEAD_LETTERS, ...events.map((event) => eventStream(streamContract(event)))];
+  expect(plans.map(({ name }) => name)).toContain("EVT_ORDER");
+  // The broker sets aside what a stream may grow to.
+  expect(plans.reduce((sum, { maxBytes }) => sum + maxBytes, 0)).toBeLessThanOrEqual(2 * 2 ** 30);
 });

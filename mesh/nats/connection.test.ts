@@ -1,4 +1,6 @@
-import { expect, test } from "vitest";
+import { spawn } from "node:child_process";
+import { expect, inject, test } from "vitest";
+import { freePort } from "../../tools/local/ports.ts";
 import { silentLog } from "../core/log.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
@@ -129,4 +131,19 @@ test("closing while it dials leaves no connection behind", async () => {
     const reached = (await isSettled(online)) ? await online : undefined;
     expect(reached?.connection.isClosed() ?? true).toBe(true);
   }
+});
+
+test.each([
+  ["a user and a password", ["--user", "us@er", "--pass", "p:ss"], "us%40er:p%3Ass@"],
+  ["a token", ["--auth", "t%ken"], "t%25ken@"],
+])("a broker that asks for %s is shown what the URL says", async (_, flags, shown) => {
+  const port = await freePort();
+  const child = spawn(inject("natsServer"), ["--addr", "127.0.0.1", "--port", String(port), ...flags], {
+    stdio: "ignore",
+  });
+  atEnd(async () => {
+    child.kill("SIGKILL");
+  });
+  const { connection } = await open(`nats://${shown}127.0.0.1:${port}`).online(never);
+  await connection.flush();
 });

@@ -42,21 +42,28 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
   const running = run().catch((error) => log.error({ err: error }, "the NATS connection ended"));
 
   async function run(): Promise<void> {
-    opened = await dial();
-    if (!opened) return;
+    while (!closing.signal.aborted) {
+      opened = await dial();
+      if (opened) await follow(opened);
+    }
+  }
+
+  /** Until the client gives the connection up, which it also does by itself when it is refused again and again. */
+  async function follow(connection: NatsConnection): Promise<void> {
     // Closed while it dialled.
-    if (closing.signal.aborted) return opened.close();
-    let lost = begin(opened);
-    for await (const { type } of opened.status()) {
+    if (closing.signal.aborted) return connection.close();
+    let lost = begin(connection);
+    for await (const { type } of connection.status()) {
       if (type === "disconnect") {
         log.warn("NATS is away");
         state = Promise.withResolvers();
         lost.abort();
       } else if (type === "reconnect") {
         log.info("NATS is back");
-        lost = begin(opened);
+        lost = begin(connection);
       }
     }
+    if (!lost.signal.aborted) state = Promise.withResolvers();
     lost.abort();
   }
 
@@ -65,7 +72,7 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
     for (let said = false; !closing.signal.aborted; said = true) {
       try {
         return await connect({
-          servers: url,
+          ...serverOf(url),
           name,
           reconnect: true,
           maxReconnectAttempts: -1,
@@ -100,5 +107,22 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
       await opened?.close();
       await running;
     },
+  };
+}
+
+/** The server and what it is shown, as the client wants them: it takes no credentials from a URL. A name alone is a token. */
+function serverOf(url: string): {
+  servers: string;
+  user?: string;
+  pass?: string;
+  token?: string;
+  tls?: object;
+} {
+  const { protocol, host, username, password } = new URL(url);
+  const [user, pass] = [decodeURIComponent(username), decodeURIComponent(password)];
+  return {
+    servers: host,
+    ...(protocol === "tls:" && { tls: {} }),
+    ...(user && (pass ? { user, pass } : { token: user })),
   };
 }

@@ -63,6 +63,24 @@ test("the password is the one that was given last, whatever is in it", async () 
   await expect(open(before)`SELECT 1`).rejects.toThrow("password authentication failed");
 });
 
+test("an administrator who is no superuser can provision too, and again", async () => {
+  const name = newName();
+  const admin = `admin_${name}`;
+  const sql = open(adminUrl);
+  await sql.unsafe(`CREATE ROLE ${admin} LOGIN CREATEDB CREATEROLE PASSWORD 'secret'`);
+  const url = new URL(adminUrl);
+  url.username = admin;
+  url.password = "secret";
+  await provision(url.href, { name, password: "one" });
+  const own = open(await provision(url.href, { name, password: "two" }));
+  expect(await own`SELECT current_user AS name`).toEqual([{ name }]);
+  await own.end();
+  await sql.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
+  await sql.unsafe(`DROP OWNED BY ${admin}`);
+  await sql.unsafe(`DROP ROLE ${name}`);
+  await sql.unsafe(`DROP ROLE ${admin}`);
+});
+
 test("a name that could not be quoted safely is refused", async () => {
   for (const name of ["", "Order", "1order", 'a"b', "a; DROP DATABASE postgres", "a".repeat(64)]) {
     await expect(provision(adminUrl, { name, password: "secret" })).rejects.toThrow(

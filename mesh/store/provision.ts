@@ -1,6 +1,6 @@
 import { connect } from "./connect.ts";
 
-/** A database to have, owned by a role of the same name that reaches nothing else. */
+/** A database to have, owned by a role of the same name. No role made here is let into the database of another. */
 export interface DatabaseSpec {
   /** Lower-case letters, digits and underscores. */
   readonly name: string;

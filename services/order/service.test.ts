@@ -194,6 +194,12 @@ test("who waits no longer gets the order as it is", async () => {
   expect(order.state).toBe(OrderState.PENDING);
 });
 
+test("who waits for longer than the call may take gets the order as it is, in time", async () => {
+  hold("authorize");
+  const { order } = await client.placeOrder(wanted({ wait: { seconds: 30n } }), { timeoutMs: 1_000 });
+  expect(order?.state).toBe(OrderState.PENDING);
+});
+
 test("the payment token is forgotten when the order is final", async () => {
   const release = hold("capture");
   const { orderId } = await place();

@@ -59,7 +59,7 @@ export function orderService({
 
   /** The order when it is final, or as it is when the time is up. */
   async function within(waitMs: number, orderId: string, signal: AbortSignal): Promise<Order> {
-    const until = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+    const until = AbortSignal.any([signal, AbortSignal.timeout(Math.floor(waitMs))]);
     let last: Order | undefined;
     for await (last of follow(orderId, until));
     return last ?? readOrder(sql, orderId);

@@ -172,16 +172,18 @@ describe("the catalogue", () => {
       yield { product: draft(`p-${randomUUID()}`) };
       yield { product: { ...draft("bad"), name: "", price: euros(-1n) } };
       yield {};
+      yield { product: draft("") };
       yield { product: { ...draft(known), name: "Replaced" } };
     }
     expect(await client.importProducts(rows())).toMatchObject({
       createdCount: 1,
       updatedCount: 1,
-      failedCount: 2,
+      failedCount: 3,
       errors: [
         { row: 2, productId: "bad", field: "product.name" },
         { row: 2, productId: "bad", field: "product.price" },
         { row: 3, productId: "", field: "product" },
+        { row: 4, productId: "", field: "product.product_id" },
       ],
     });
     expect((await client.getProduct({ productId: known })).product?.name).toBe("Replaced");

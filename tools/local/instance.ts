@@ -38,6 +38,8 @@ export interface Instance {
   /** Returns once it answers; throws, quoting its last lines, if it does not in time. */
   untilHealthy(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   stop(graceMs?: number): Promise<void>;
+  /** Stops it for good. */
+  end(graceMs?: number): Promise<void>;
   start(): void;
   kill(signal: NodeJS.Signals): void;
 }
@@ -79,6 +81,10 @@ export function startInstance(options: InstanceOptions): Instance {
     },
     untilHealthy: (timeoutMs, signal) => untilHealthy({ supervised, port }, timeoutMs, signal),
     stop: (graceMs) => supervised.stop(graceMs),
+    async end(graceMs) {
+      await supervised.stop(graceMs);
+      logFile.close();
+    },
     start: () => supervised.start(),
     kill: (signal) => supervised.kill(signal),
   };

@@ -126,7 +126,7 @@ async function unpackDebianPackage(toolsDir: string, target: string, log: Log): 
     const downloaded = await outputOf("apt-get", ["download", "nats-server"], workDir);
     const file = readdirSync(workDir).find((name) => name.endsWith(".deb"));
     if (downloaded === undefined || file === undefined)
-      throw new Error("apt-get download nats-server failed");
+      throw new Error("apt-get download nats-server failed; does it work after apt-get update, as root?");
     if ((await outputOf("dpkg", ["-x", file, "."], workDir)) === undefined)
       throw new Error(`dpkg -x ${file} failed`);
     const binary = readdirSync(workDir, { recursive: true, encoding: "utf8" }).find((path) =>

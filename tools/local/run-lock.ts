@@ -38,8 +38,10 @@ export async function takeRunLock(file: string, log: Log): Promise<RunLock> {
         `This checkout's system already runs (process ${holder}). Stop it there with Ctrl-C, or with: kill ${holder}`,
       );
     }
-    await stopLeftOvers(readEntries(file), log);
-    rmSync(file, { force: true });
+    const left = readEntries(file);
+    await stopLeftOvers(left, log);
+    // Not if another run has taken the lock over while we waited.
+    if (format(readEntries(file)) === format(left)) rmSync(file, { force: true });
   }
   return {
     record(name, pid) {
