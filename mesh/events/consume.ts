@@ -51,6 +51,8 @@ const BUFFERED = 128;
 const RESTART_MS = { first: 200, most: 5_000 };
 const AWAY_MS = { first: 100, most: 2_000 };
 const FINISH_WITHIN_MS = 4_000;
+// A nak without a delay can be lost on nats-server 2.9.10 when several come together; the message then waits for ack_wait.
+const GIVE_BACK_MS = 10;
 
 /**
  * Handles the events of a subscription: each once, as far as its effects are in the handler's transaction, those of a
@@ -145,7 +147,7 @@ export function consume(options: ConsumeOptions): Running {
       for await (const message of messages) {
         // What was fetched ahead goes to another instance now rather than after ack_wait.
         if (signal.aborted) {
-          message.nak();
+          message.nak(GIVE_BACK_MS);
           continue;
         }
         held.add(message);
@@ -165,7 +167,7 @@ export function consume(options: ConsumeOptions): Running {
       lanes.clear();
       // And so does what has not begun.
       await Promise.race([lanes.settled(), clock.sleep(FINISH_WITHIN_MS)]);
-      for (const message of held) message.nak();
+      for (const message of held) message.nak(GIVE_BACK_MS);
       clearInterval(heartbeat);
     }
   }
@@ -200,7 +202,7 @@ async function settle(processing: Processing, message: JsMsg, signal: AbortSigna
       await clock.sleep(delayMs, signal);
     }
   }
-  message.nak();
+  message.nak(GIVE_BACK_MS);
 }
 
 async function handle(processing: Processing, message: JsMsg, signal: AbortSignal): Promise<Answer> {
