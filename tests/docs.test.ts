@@ -83,6 +83,22 @@ test.for(readmeCommands)("README: %s", async (command, { skip }) => {
   expect(output).toContain(answer);
 });
 
+test.for(["product", "review", "order", "payment", "customer"] as const)(
+  "grpcurl finds the contract of %s on its port by reflection, options and all",
+  async (service, { skip }) => {
+    if (!canRun("grpcurl")) skip("grpcurl needs Go");
+    const name = `shop.${service}.v1.${service[0]?.toUpperCase()}${service.slice(1)}Service`;
+    const port = shop.system.address(service);
+    expect((await run(`grpcurl -plaintext ${port} list`)).output.split("\n")).toEqual(
+      expect.arrayContaining([name, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]),
+    );
+    const { output } = await run(`grpcurl -plaintext ${port} describe ${name}`);
+    expect(output).toContain("option idempotency_level = NO_SIDE_EFFECTS;");
+    const request = await run(`grpcurl -plaintext ${port} describe .shop.order.v1.GetOrderRequest`);
+    if (service === "order") expect(request.output).toContain("(.buf.validate.field)");
+  },
+);
+
 const rows = patterns.split("\n").filter((line) => /^\| [A-Z]/.test(line) && line.includes("`"));
 
 test("docs/patterns.md has rows", () => {

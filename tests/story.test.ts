@@ -27,6 +27,22 @@ async function finalState(orderId: string): Promise<Order> {
   }, 90_000);
 }
 
+test.each(shop.system.instances.map(({ instance, service, port }) => [instance, service, port] as const))(
+  "%s answers health, its pages and JSON over HTTP/1.1 on its one port",
+  async (_, service, port) => {
+    const url = `http://127.0.0.1:${port}`;
+    expect(await (await fetch(`${url}/healthz`)).text()).toBe("ok\n");
+    const response = await fetch(`${url}/grpc.health.v1.Health/List`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    const { statuses } = (await response.json()) as { statuses: Record<string, { status: string }> };
+    const name = `shop.${service}.v1.${service[0]?.toUpperCase()}${service.slice(1)}Service`;
+    expect(statuses[name]).toEqual({ status: "SERVING" });
+  },
+);
+
 test("an order is accepted as PENDING and is CONFIRMED without its caller; whoever watches sees both", async () => {
   const { order: placed } = await shop.orders.placeOrder(order("prod-espresso"));
   expect(placed?.state).toBe(OrderState.PENDING);
