@@ -49,6 +49,8 @@ function openSession(url: string, role: string, onclose: () => void) {
   return postgres(url, {
     max: 1,
     max_lifetime: null,
+    // The driver's own question about types rejects where nobody can catch it if the session is lost just then.
+    fetch_types: false,
     connect_timeout: 5,
     onclose,
     onnotice: () => {},
