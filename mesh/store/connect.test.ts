@@ -76,3 +76,15 @@ test("a fault of a statement is no unavailable part", async () => {
   expect(isUnavailable(await errorOf(sql`SELECT nonsense`))).toBe(false);
   expect(isUnavailable(await errorOf(sql`SELECT 1 / 0`))).toBe(false);
 });
+
+test("arrays arrive as they were given, whatever is in them", async () => {
+  const sql = open("arrays");
+  const texts = ['a"b', "c\\d", "e,f", "{}", "NULL", "é", ""];
+  const rows = await sql<{ text: string }[]>`SELECT text FROM unnest(${texts}::text[]) AS t (text)`;
+  expect(rows.map(({ text }) => text)).toEqual(texts);
+  const numbers = [1, -2, Number.MAX_SAFE_INTEGER];
+  expect(await sql`SELECT n FROM unnest(${numbers}::bigint[]) AS t (n)`).toEqual(numbers.map((n) => ({ n })));
+  expect(await sql`SELECT 2 = ANY (${[1, 2]}) AS found, 3 = ANY (${[] as number[]}) AS missing`).toEqual([
+    { found: true, missing: false },
+  ]);
+});
