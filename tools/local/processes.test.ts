@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { Writable } from "node:stream";
 import { expect, test, vi } from "vitest";
 import { beginningOf, commandOf, isDoneWithin, isRunning, stopProcess } from "./processes.ts";
+
+const BOUND = { timeout: 20_000 };
 
 function sleeper(script = "setInterval(() => {}, 1000); console.log('up')") {
   return spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
@@ -26,13 +29,17 @@ test("a running process has a command, a beginning, and runs", async () => {
 test.runIf(process.platform === "linux")(
   "a process that is dead but not yet reaped does not run",
   async () => {
-    // The shell leaves a child that ends at once to a program that never asks for it.
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
-      stdio: ["ignore", "pipe", "ignore"],
+    // The shell leaves a child to a program that never asks for it; it ends when we close what it reads.
+    const parent = spawn("sh", ["-c", "cat <&3 & echo $!; exec sleep 60 3<&-"], {
+      stdio: ["ignore", "pipe", "ignore", "pipe"],
     });
+    if (!parent.stdout) throw new Error("it was started with a pipe");
     const [line] = await once(parent.stdout, "data");
     const pid = Number(String(line));
-    await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "));
+    const named = () => readFileSync(`/proc/${parent.pid}/comm`, "utf8");
+    await vi.waitFor(() => expect(named()).toBe("sleep\n"), BOUND);
+    (parent.stdio[3] as Writable).end();
+    await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "), BOUND);
     expect(isRunning(pid)).toBe(false);
     parent.kill("SIGKILL");
     await once(parent, "close");
