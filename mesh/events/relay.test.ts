@@ -1,11 +1,16 @@
 import { expect, test } from "vitest";
+import { streamContract } from "../contract/event.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { silentLog } from "../core/log.ts";
 import { transaction } from "../store/transaction.ts";
+import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
 import { type StoredMessage, type ToyShop, toyShop } from "../testing/toy-shop.ts";
 import { until } from "../testing/until.ts";
 import { encodeHeader } from "./envelope.ts";
 import { publish } from "./publish.ts";
-import { DEAD_LETTERS } from "./streams.ts";
+import { startRelay } from "./relay.ts";
+import { DEAD_LETTERS, eventStream } from "./streams.ts";
 
 // One broker for all tests; each has streams of its own.
 const broker = await testBroker();
@@ -232,4 +237,29 @@ test("stopping a relay that cannot reach the broker takes no longer than that", 
   await shop.move("a", 2);
   await relay.stop();
   await broker.start();
+});
+
+test("a relay that the broker keeps refusing waits longer and longer", async () => {
+  const shop = await toyShop();
+  const { contract, sql, databaseUrl, nats } = shop;
+  await fill(shop, ["a"], 1, 5);
+  // Room for one event, and none is dropped for the next.
+  const full = {
+    ...eventStream(streamContract(contract.Moved)),
+    maxBytes: 1_500,
+    whenFull: "refuseNew",
+  } as const;
+  const sleepsMs: number[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    sleep(delayMs, signal) {
+      sleepsMs.push(delayMs);
+      return systemClock.sleep(Math.min(delayMs, 1), signal);
+    },
+  };
+  const relay = startRelay({ sql, databaseUrl, nats, stream: full, log: silentLog, clock });
+  atEnd(() => relay.stop());
+  // Nothing else in it sleeps for more than a second.
+  await until(async () => sleepsMs.some((ms) => ms > 1_000));
+  expect(await shop.stored(contract.stream)).not.toHaveLength(5);
 });

@@ -147,3 +147,13 @@ test.each([
   const { connection } = await open(`nats://${shown}127.0.0.1:${port}`).online(never);
   await connection.flush();
 });
+
+test("a connection that the client has given up for good is replaced", async () => {
+  const nats = open();
+  const first = await nats.online(never);
+  await first.connection.close();
+  await until(async () => first.lost.aborted);
+  const next = await nats.online(never);
+  expect(next.connection).not.toBe(first.connection);
+  await next.connection.flush();
+});
