@@ -6,6 +6,8 @@ export interface Clock {
   date(): Date;
   /** Resolves after `delayMs`, or at once when the signal aborts. Never rejects. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+  /** Runs `act` after `delayMs`, unless the returned function is called first. */
+  after(delayMs: number, act: () => void): () => void;
 }
 
 /** The longest delay that a Node timer keeps; a longer one fires at once. */
@@ -26,5 +28,9 @@ export const systemClock: Clock = {
       const timer = setTimeout(done, Math.min(delayMs, MAX_TIMER_MS));
       signal?.addEventListener("abort", done, { once: true });
     });
+  },
+  after(delayMs, act) {
+    const timer = setTimeout(act, Math.min(delayMs, MAX_TIMER_MS));
+    return () => clearTimeout(timer);
   },
 };

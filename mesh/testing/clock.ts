@@ -35,9 +35,26 @@ export function manualClock(startsAt = new Date("2026-01-01T12:00:00Z")): Manual
         changed();
       });
     },
+    after(delayMs, act) {
+      const sleeper = {
+        wakeAtMs: nowMs + Math.max(delayMs, 0),
+        wake() {
+          sleepers.delete(sleeper);
+          changed();
+          act();
+        },
+      };
+      sleepers.add(sleeper);
+      changed();
+      return () => {
+        if (sleepers.delete(sleeper)) changed();
+      };
+    },
     advance(byMs) {
       nowMs += byMs;
-      for (const { wakeAtMs, wake } of [...sleepers]) if (wakeAtMs <= nowMs) wake();
+      const due = [...sleepers].filter(({ wakeAtMs }) => wakeAtMs <= nowMs);
+      // In the order in which they are due; one that wakes may still cancel a later one.
+      for (const each of due.sort((a, b) => a.wakeAtMs - b.wakeAtMs)) if (sleepers.has(each)) each.wake();
     },
     whenSleeping(count) {
       return new Promise((resolve) => {

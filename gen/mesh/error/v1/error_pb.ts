@@ -16,7 +16,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/error/v1/error.proto.
  */
 export const file_mesh_error_v1_error: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoL2Vycm9yL3YxL2Vycm9yLnByb3RvEg1tZXNoLmVycm9yLnYxKrgCCglNZXNoRXJyb3ISGgoWTUVTSF9FUlJPUl9VTlNQRUNJRklFRBAAEiQKGk1FU0hfRVJST1JfSU5WQUxJRF9SRVFVRVNUEAEaBJD0GAMSJgocTUVTSF9FUlJPUl9SRVFVRVNUX0lEX1JFVVNFRBACGgSQ9BgGEi4KJE1FU0hfRVJST1JfREVBRExJTkVfQlVER0VUX0VYSEFVU1RFRBADGgSQ9BgEEiYKHE1FU0hfRVJST1JfREVBRExJTkVfRVhDRUVERUQQBBoEkPQYBBIrCiFNRVNIX0VSUk9SX0RFUEVOREVOQ1lfVU5BVkFJTEFCTEUQBRoEkPQYDhIdChNNRVNIX0VSUk9SX0RSQUlOSU5HEAYaBJD0GA4SHQoTTUVTSF9FUlJPUl9JTlRFUk5BTBAHGgSQ9BgNOkkKBGNvZGUSIS5nb29nbGUucHJvdG9idWYuRW51bVZhbHVlT3B0aW9ucxjCjgMgASgOMhAuZ29vZ2xlLnJwYy5Db2RlUgRjb2RlYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_rpc_code]);
+  fileDesc("ChltZXNoL2Vycm9yL3YxL2Vycm9yLnByb3RvEg1tZXNoLmVycm9yLnYxKqQFCglNZXNoRXJyb3ISGgoWTUVTSF9FUlJPUl9VTlNQRUNJRklFRBAAEiQKGk1FU0hfRVJST1JfSU5WQUxJRF9SRVFVRVNUEAEaBJD0GAMSJgocTUVTSF9FUlJPUl9SRVFVRVNUX0lEX1JFVVNFRBACGgSQ9BgGEi4KJE1FU0hfRVJST1JfREVBRExJTkVfQlVER0VUX0VYSEFVU1RFRBADGgSQ9BgEEiYKHE1FU0hfRVJST1JfREVBRExJTkVfRVhDRUVERUQQBBoEkPQYBBIrCiFNRVNIX0VSUk9SX0RFUEVOREVOQ1lfVU5BVkFJTEFCTEUQBRoEkPQYDhIdChNNRVNIX0VSUk9SX0RSQUlOSU5HEAYaBJD0GA4SHQoTTUVTSF9FUlJPUl9JTlRFUk5BTBAHGgSQ9BgNEhkKD01FU0hfRVJST1JfU0hFRBAIGgSQ9BgOEiIKGE1FU0hfRVJST1JfTk9UX1BST0NFU1NFRBAJGgSQ9BgOEiEKF01FU0hfRVJST1JfQlJFQUtFUl9PUEVOEAoaBJD0GA4SIgoYTUVTSF9FUlJPUl9CVUxLSEVBRF9GVUxMEAsaBJD0GA4SIAoWTUVTSF9FUlJPUl9OT19FTkRQT0lOVBAMGgSQ9BgOEi8KJU1FU0hfRVJST1JfUkVUUllfRVhIQVVTVEVEX0RPV05TVFJFQU0QDRoEkPQYDhIkChpNRVNIX0VSUk9SX0FUVEVNUFRfVElNRU9VVBAOGgSQ9BgEEiEKF01FU0hfRVJST1JfSURMRV9USU1FT1VUEA8aBJD0GAQSIwoZTUVTSF9FUlJPUl9GQVVMVF9JTkpFQ1RFRBAQGgSQ9BgOEiMKGU1FU0hfRVJST1JfT1BFUkFUT1JTX09OTFkQERoEkPQYBzpJCgRjb2RlEiEuZ29vZ2xlLnByb3RvYnVmLkVudW1WYWx1ZU9wdGlvbnMYwo4DIAEoDjIQLmdvb2dsZS5ycGMuQ29kZVIEY29kZWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_rpc_code]);
 
 /**
  * MeshError are the reasons that the mesh itself gives, the same in every service. Their ErrorInfo domain is `mesh.weft`.
@@ -79,6 +79,76 @@ export const MeshError = {
    * @generated from enum value: MESH_ERROR_INTERNAL = 7;
    */
   INTERNAL: 7,
+
+  /**
+   * MESH_ERROR_SHED says that the instance has too much to do and did not start the call; grpc-retry-pushback-ms says when to come back.
+   *
+   * @generated from enum value: MESH_ERROR_SHED = 8;
+   */
+  SHED: 8,
+
+  /**
+   * MESH_ERROR_NOT_PROCESSED says that the instance did not start the call, for a reason of its own; another one can take it.
+   *
+   * @generated from enum value: MESH_ERROR_NOT_PROCESSED = 9;
+   */
+  NOT_PROCESSED: 9,
+
+  /**
+   * MESH_ERROR_BREAKER_OPEN says that every endpoint of the called service has failed too often of late, so that nothing was sent.
+   *
+   * @generated from enum value: MESH_ERROR_BREAKER_OPEN = 10;
+   */
+  BREAKER_OPEN: 10,
+
+  /**
+   * MESH_ERROR_BULKHEAD_FULL says that this process already has as many calls under way as it may, so that nothing was sent.
+   *
+   * @generated from enum value: MESH_ERROR_BULKHEAD_FULL = 11;
+   */
+  BULKHEAD_FULL: 11,
+
+  /**
+   * MESH_ERROR_NO_ENDPOINT says that no instance of the called service is known, so that nothing was sent.
+   *
+   * @generated from enum value: MESH_ERROR_NO_ENDPOINT = 12;
+   */
+  NO_ENDPOINT: 12,
+
+  /**
+   * MESH_ERROR_RETRY_EXHAUSTED_DOWNSTREAM says that a service this call needs failed, and that retrying it is of no use now: its own callers have tried.
+   *
+   * @generated from enum value: MESH_ERROR_RETRY_EXHAUSTED_DOWNSTREAM = 13;
+   */
+  RETRY_EXHAUSTED_DOWNSTREAM: 13,
+
+  /**
+   * MESH_ERROR_ATTEMPT_TIMEOUT says that the last attempt got no answer within the time that one attempt may take.
+   *
+   * @generated from enum value: MESH_ERROR_ATTEMPT_TIMEOUT = 14;
+   */
+  ATTEMPT_TIMEOUT: 14,
+
+  /**
+   * MESH_ERROR_IDLE_TIMEOUT says that a stream was silent for too long.
+   *
+   * @generated from enum value: MESH_ERROR_IDLE_TIMEOUT = 15;
+   */
+  IDLE_TIMEOUT: 15,
+
+  /**
+   * MESH_ERROR_FAULT_INJECTED says that an operator asked for this failure.
+   *
+   * @generated from enum value: MESH_ERROR_FAULT_INJECTED = 16;
+   */
+  FAULT_INJECTED: 16,
+
+  /**
+   * MESH_ERROR_OPERATORS_ONLY says that the call is for operators, and its caller has not proved to be one.
+   *
+   * @generated from enum value: MESH_ERROR_OPERATORS_ONLY = 17;
+   */
+  OPERATORS_ONLY: 17,
 } as const;
 
 /**
@@ -93,7 +163,7 @@ export type MeshError = (typeof MeshError)[keyof typeof MeshError] | UnknownEnum
  *
  * @generated from enum mesh.error.v1.MeshError
  */
-export type MeshErrorJson = "MESH_ERROR_UNSPECIFIED" | "MESH_ERROR_INVALID_REQUEST" | "MESH_ERROR_REQUEST_ID_REUSED" | "MESH_ERROR_DEADLINE_BUDGET_EXHAUSTED" | "MESH_ERROR_DEADLINE_EXCEEDED" | "MESH_ERROR_DEPENDENCY_UNAVAILABLE" | "MESH_ERROR_DRAINING" | "MESH_ERROR_INTERNAL";
+export type MeshErrorJson = "MESH_ERROR_UNSPECIFIED" | "MESH_ERROR_INVALID_REQUEST" | "MESH_ERROR_REQUEST_ID_REUSED" | "MESH_ERROR_DEADLINE_BUDGET_EXHAUSTED" | "MESH_ERROR_DEADLINE_EXCEEDED" | "MESH_ERROR_DEPENDENCY_UNAVAILABLE" | "MESH_ERROR_DRAINING" | "MESH_ERROR_INTERNAL" | "MESH_ERROR_SHED" | "MESH_ERROR_NOT_PROCESSED" | "MESH_ERROR_BREAKER_OPEN" | "MESH_ERROR_BULKHEAD_FULL" | "MESH_ERROR_NO_ENDPOINT" | "MESH_ERROR_RETRY_EXHAUSTED_DOWNSTREAM" | "MESH_ERROR_ATTEMPT_TIMEOUT" | "MESH_ERROR_IDLE_TIMEOUT" | "MESH_ERROR_FAULT_INJECTED" | "MESH_ERROR_OPERATORS_ONLY";
 
 /**
  * Describes the enum mesh.error.v1.MeshError.
