@@ -14,6 +14,8 @@ export interface Work {
   readonly deadlineMs: number;
   /** Aborts when the caller has gone or the deadline has passed. */
   readonly signal?: AbortSignal;
+  /** How much the work matters when there is too much to do, as `mesh-criticality` names it; undefined for the default. */
+  readonly criticality?: string;
   /** The id of the event or call that caused what this work publishes. */
   readonly causationId?: string;
 }

@@ -1,0 +1,109 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { ScalarType } from "@bufbuild/protobuf";
+import {
+  type BreakerPolicy,
+  type MethodPolicy,
+  methodOptions,
+  methodPolicy,
+  type Overrides,
+  servicePolicy,
+} from "./policy.ts";
+
+/** Throws one error that names every policy of these services that cannot work, by method, and why. */
+export function assertPolicies(services: readonly DescService[], overrides?: Overrides): void {
+  const problems = services.flatMap((service) => policyProblems(service, overrides));
+  if (problems.length === 0) return;
+  const lines = problems.map((problem) => `  - ${problem}`).join("\n");
+  throw new Error(`the contract has ${problems.length} call policy problem(s):\n${lines}`);
+}
+
+/** What is wrong with the policies of a service and its methods, each as "name: what". Empty if nothing is. */
+export function policyProblems(service: DescService, overrides?: Overrides): string[] {
+  const { breaker, gate } = servicePolicy(service, overrides);
+  const ofService = [
+    ...breakerProblems(breaker),
+    ...(gate.kind === "budget" && gate.ratio > 1
+      ? ["a retry budget of more than one retry per call is none"]
+      : []),
+  ];
+  return [
+    ...ofService.map((problem) => `${service.typeName}: ${problem}`),
+    ...service.methods.flatMap((method) => {
+      const policy = methodPolicy(method, overrides);
+      const found = [...methodProblems(method, policy, overrides), ...windowProblems(policy, breaker)];
+      return found.map((problem) => `${policy.name}: ${problem}`);
+    }),
+  ];
+}
+
+function* breakerProblems(breaker: BreakerPolicy): Generator<string> {
+  const { window, minCalls, failureRatio, openBaseMs, openMaxMs } = breaker;
+  if (failureRatio > 1) yield `the breaker's failure_ratio is ${failureRatio}; a share is at most 1`;
+  if ("calls" in window && minCalls > window.calls)
+    yield "the breaker's min_calls are more than its window holds";
+  if (openBaseMs <= 0) yield "the breaker's open_base must be longer than nothing";
+  if (openMaxMs < openBaseMs) yield "the breaker's open_max is shorter than its open_base";
+}
+
+function* methodProblems(
+  method: DescMethod,
+  policy: MethodPolicy,
+  overrides: Overrides | undefined,
+): Generator<string> {
+  const { retry, hedge, cache, timeoutMs, maxTimeoutMs, isIdempotent, hasNoSideEffects } = policy;
+  const { idempotencyKeyField, redundancy } = methodOptions(method, overrides);
+
+  const key = method.input.fields.find(({ name }) => name === idempotencyKeyField);
+  if (idempotencyKeyField && !(key?.fieldKind === "scalar" && key.scalar === ScalarType.STRING)) {
+    yield `its idempotency_key_field "${idempotencyKeyField}" is not a text field of ${method.input.typeName}`;
+  }
+
+  if (timeoutMs <= 0) yield "its timeout must be longer than nothing";
+  if (method.methodKind === "unary" && timeoutMs > maxTimeoutMs) {
+    yield `its timeout of ${timeoutMs} ms is longer than its max_timeout of ${maxTimeoutMs} ms`;
+  }
+
+  const { maxAttempts, backoff, attemptTimeoutMs } = retry;
+  if (maxAttempts > 5) yield `it asks for ${maxAttempts} attempts; at most 5 are made (gRFC A6)`;
+  if (backoff.maxMs < backoff.initialMs) yield "its max_backoff is shorter than its initial_backoff";
+  if (backoff.multiplier < 1) yield `its backoff multiplier ${backoff.multiplier} would shorten the waits`;
+  if (attemptTimeoutMs !== undefined && attemptTimeoutMs <= 0) {
+    yield "its attempt_timeout must be longer than nothing";
+  }
+  if (attemptTimeoutMs !== undefined && attemptTimeoutMs > timeoutMs) {
+    yield `its attempt_timeout of ${attemptTimeoutMs} ms is longer than its timeout of ${timeoutMs} ms`;
+  }
+  const isRepeatable = isIdempotent || idempotencyKeyField !== "" || policy.notProcessedCodes.length > 0;
+  if (redundancy.case === "retry" && redundancy.value.codes.length > 0 && !isRepeatable) {
+    yield "it retries codes, but is neither idempotent nor has it an idempotency_key_field or not_processed_codes";
+  }
+
+  if (hedge) {
+    if (!isIdempotent)
+      yield "it is hedged, but a second attempt beside the first is only safe if it is idempotent";
+    if (method.methodKind !== "unary") yield "it is hedged, but it is a stream";
+    if (hedge.maxAttempts < 2 || hedge.maxAttempts > 5) {
+      yield `it is hedged with ${hedge.maxAttempts} attempts; 2 to 5 can be`;
+    }
+    if ("percentile" in hedge.delay && !(hedge.delay.percentile > 0 && hedge.delay.percentile < 1)) {
+      yield `its hedging percentile is ${hedge.delay.percentile}; it must be between 0 and 1`;
+    }
+    if (hedge.maxExtraLoad > 1)
+      yield `its hedges may add ${hedge.maxExtraLoad} of the calls; a share is at most 1`;
+  }
+
+  if (cache) {
+    if (!hasNoSideEffects) yield "it is cached, but only a method with NO_SIDE_EFFECTS can be";
+    if (method.methodKind !== "unary") yield "it is cached, but it is a stream";
+    if (cache.ttlMs <= 0) yield "its cache has no ttl";
+    if (cache.negativeTtlMs > 1_000) yield "its cache keeps NOT_FOUND for longer than a second";
+  }
+}
+
+/** A breaker's window must hold more than one attempt, or each failure is forgotten before the next is seen. */
+function* windowProblems({ retry }: MethodPolicy, { window }: BreakerPolicy): Generator<string> {
+  const { attemptTimeoutMs } = retry;
+  if (attemptTimeoutMs === undefined || !("timeMs" in window) || window.timeMs >= 2 * attemptTimeoutMs)
+    return;
+  yield `the breaker's window of ${window.timeMs} ms is shorter than two attempt_timeouts of ${attemptTimeoutMs} ms`;
+}
