@@ -138,14 +138,19 @@ export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-/** What the contract and the deployment say of a method, the nearer over the farther, before defaults. */
-export function methodOptions(method: DescMethod, overrides: Overrides = NO_OVERRIDES): MethodOptions {
+/** What the contract, the deployment and one call say of a method, the nearer over the farther, before defaults. */
+export function methodOptions(
+  method: DescMethod,
+  overrides: Overrides = NO_OVERRIDES,
+  call?: MethodOptions,
+): MethodOptions {
   const { parent } = method;
   return overlay(MethodPolicySchema, [
     getOption(parent, serviceOption).defaults,
     getOption(method, methodOption),
     overrides.services[parent.typeName]?.defaults,
     overrides.methods[methodName(method)],
+    call,
   ]);
 }
 
@@ -158,8 +163,8 @@ export function serviceOptions(service: DescService, overrides: Overrides = NO_O
 }
 
 /** Reads the policy of a method. Says nothing about whether it makes sense: `policyProblems` does. */
-export function methodPolicy(method: DescMethod, overrides?: Overrides): MethodPolicy {
-  const stated = methodOptions(method, overrides);
+export function methodPolicy(method: DescMethod, overrides?: Overrides, call?: MethodOptions): MethodPolicy {
+  const stated = methodOptions(method, overrides, call);
   const isStream = method.methodKind !== "unary";
   const { idempotency } = method;
   const { redundancy } = stated;
@@ -299,4 +304,44 @@ function ms(duration: Duration | undefined, fallbackMs: number): number {
 /** A float of the contract as it was written: 0.2, not 0.20000000298023224. */
 function tidy(float: number | undefined): number {
   return float === undefined ? 0 : Number(float.toPrecision(7));
+}
+
+/** The policies of a process, read once each. */
+export interface Policies {
+  /** A method's, with what one call asks for laid over it. */
+  method(method: DescMethod, call?: MethodOptions): MethodPolicy;
+  service(service: DescService): ServicePolicy;
+  /** Puts other overrides in place. */
+  use(overrides: Overrides): void;
+}
+
+/** Reads policies as they are asked for. */
+export function policies(overrides: Overrides = NO_OVERRIDES): Policies {
+  let present = overrides;
+  let methods = new WeakMap<DescMethod, MethodPolicy>();
+  let services = new WeakMap<DescService, ServicePolicy>();
+  return {
+    method(method, call) {
+      if (call) return methodPolicy(method, present, call);
+      let policy = methods.get(method);
+      if (!policy) {
+        policy = methodPolicy(method, present);
+        methods.set(method, policy);
+      }
+      return policy;
+    },
+    service(service) {
+      let policy = services.get(service);
+      if (!policy) {
+        policy = servicePolicy(service, present);
+        services.set(service, policy);
+      }
+      return policy;
+    },
+    use(next) {
+      present = next;
+      methods = new WeakMap();
+      services = new WeakMap();
+    },
+  };
 }

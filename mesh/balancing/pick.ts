@@ -1,0 +1,66 @@
+import type { BalancerName } from "../contract/policy.ts";
+import type { Load } from "./load.ts";
+
+/** What a picker looks at. */
+export interface Candidate {
+  readonly load: Load;
+  /** From just above 0 to 1: the part of its share that an endpoint gets while it warms up. */
+  weight(): number;
+}
+
+/** Chooses one of several endpoints; undefined if there is none. */
+export type Pick = <C extends Candidate>(candidates: readonly C[]) => C | undefined;
+
+/** The picker of this name, with a memory of its own. */
+export function picker(name: BalancerName, random: () => number = Math.random): Pick {
+  switch (name) {
+    case "p2c_peak_ewma":
+      return twoChoices(random, (each) => each.load.cost() / each.weight());
+    case "least_request":
+      return twoChoices(random, (each) => (each.load.pending + 1) / each.weight());
+    case "round_robin":
+      return roundRobin(random);
+    case "pick_first":
+      return pickFirst();
+  }
+}
+
+/**
+ * The better of two endpoints chosen by chance (Mitzenmacher, "The Power of Two Choices"; gRFC A48 for least request).
+ * Looking at all of them would send every caller to the same one.
+ */
+function twoChoices(random: () => number, costOf: (each: Candidate) => number): Pick {
+  return (candidates) => {
+    const { length } = candidates;
+    if (length <= 1) return candidates[0];
+    const first = Math.floor(random() * length);
+    const second = (first + 1 + Math.floor(random() * (length - 1))) % length;
+    const [one, other] = [candidates[first], candidates[second]];
+    if (!one || !other) return one ?? other;
+    return costOf(other) < costOf(one) ? other : one;
+  };
+}
+
+/** In turn. One that warms up is passed over by chance, so that it gets its part of the turns. */
+function roundRobin(random: () => number): Pick {
+  let turn = Math.floor(random() * 2 ** 16);
+  return (candidates) => {
+    const { length } = candidates;
+    for (let tried = 0; tried < length; tried++) {
+      const each = candidates[turn++ % length];
+      const weight = each?.weight() ?? 0;
+      if (weight >= 1 || random() < weight) return each;
+    }
+    return candidates[turn++ % Math.max(1, length)];
+  };
+}
+
+/** The same one as before if it is still there, else the first. */
+function pickFirst(): Pick {
+  let last: Candidate | undefined;
+  return (candidates) => {
+    const kept = candidates.find((each) => each === last) ?? candidates[0];
+    last = kept;
+    return kept;
+  };
+}
