@@ -64,13 +64,29 @@ test("gen imports the protobuf runtime and the validation rules only", () => {
 /** Which rooms of the mesh each room may enter, besides itself. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   core: [],
+  telemetry: ["core"],
   contract: ["core"],
   nats: ["core"],
+  discovery: ["core", "nats"],
+  resilience: ["core", "contract"],
+  balancing: ["core", "contract"],
   store: ["core", "contract"],
-  rpc: ["core", "contract"],
+  rpc: ["core", "contract", "nats", "discovery", "resilience", "balancing", "telemetry"],
   events: ["core", "contract", "nats", "store"],
-  app: ["core", "contract", "nats", "store", "rpc", "events"],
-  testing: ["core", "contract", "nats", "store", "rpc", "events", "app"],
+  app: ["core", "contract", "nats", "discovery", "resilience", "telemetry", "store", "rpc", "events"],
+  testing: [
+    "core",
+    "contract",
+    "nats",
+    "discovery",
+    "resilience",
+    "balancing",
+    "telemetry",
+    "store",
+    "rpc",
+    "events",
+    "app",
+  ],
 };
 
 test("every room of the mesh has its rule", () => {
@@ -133,7 +149,7 @@ test.each(SERVICES)(
         `${here}main.ts`,
         (to) => [`${here}app.ts`, `${here}config.ts`].includes(to) || below("mesh/core")(to),
       ],
-      [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/rpc")],
+      [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/rpc", "mesh/discovery")],
     ];
     for (const [file, allows] of rules) expect(offences((each) => each === file, allows)).toEqual([]);
     const importers = offences(
@@ -146,7 +162,7 @@ test.each(SERVICES)(
 
 /** Who alone may use a third party. */
 const KEEPERS: [string, RegExp, (file: string) => boolean][] = [
-  ["the NATS client", /^@nats-io\//, below("mesh/nats", "mesh/events", "mesh/testing")],
+  ["the NATS client", /^@nats-io\//, below("mesh/nats", "mesh/discovery", "mesh/events", "mesh/testing")],
   [
     "the database driver",
     /^postgres$/,
@@ -154,6 +170,7 @@ const KEEPERS: [string, RegExp, (file: string) => boolean][] = [
   ],
   ["connect-node", /^@connectrpc\/connect-node$/, below("mesh/rpc", "mesh/testing")],
   ["grpc-js", /^@grpc\//, below("mesh/rpc", "mesh/testing")],
+  ["OpenTelemetry", /^@opentelemetry\//, below("mesh/telemetry")],
 ];
 
 test.each(KEEPERS)("%s is used where it belongs only", (_, name, keeps) => {

@@ -33,9 +33,12 @@ export async function openShop(env: Readonly<Record<string, string>> = {}) {
 export function clientsOf(system: System<ServiceName>) {
   const target = (service: ServiceName) =>
     openTarget({
-      endpoints: system.instances
-        .filter((each) => each.service === service)
-        .map(({ port }) => ({ host: "127.0.0.1", port })),
+      target: {
+        scheme: "static",
+        endpoints: system.instances
+          .filter((each) => each.service === service)
+          .map(({ port }) => ({ host: "127.0.0.1", port })),
+      },
       protocol: "grpc",
     });
   const targets = {

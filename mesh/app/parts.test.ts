@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, inject, test } from "vitest";
 import { freePort } from "../../tools/local/ports.ts";
+import { readConfig } from "../core/config.ts";
 import { connect } from "../store/connect.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
 import { testDatabase } from "../testing/database.ts";
 import { until } from "../testing/until.ts";
 import { openParts, type Parts } from "./parts.ts";
+import { portSetting, serviceSettings } from "./settings.ts";
 
 const HOST = "127.0.0.1";
 const { url: natsUrl } = await testBroker();
@@ -23,7 +25,18 @@ function migrations(sql: string): URL {
 }
 
 async function open(databaseUrl: string, folder: URL): Promise<Parts> {
-  const config = { host: HOST, port: 0, instance: "parts", databaseUrl, natsUrl, logLevel: "fatal" };
+  const config = readConfig(
+    { ...serviceSettings, port: portSetting(0) },
+    {
+      HOST,
+      PORT: "0",
+      INSTANCE: "parts",
+      DATABASE_URL: databaseUrl,
+      NATS_URL: natsUrl,
+      LOG_LEVEL: "error",
+      MESH_AUTH: "off",
+    },
+  );
   const parts = await openParts("toy", config, folder);
   atEnd(async () => {
     await parts.nats.close();

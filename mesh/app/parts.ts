@@ -1,9 +1,14 @@
+import { type Policies, policies as readPolicies } from "../contract/policy.ts";
 import { systemClock } from "../core/clock.ts";
 import { isUnavailable, messageOf } from "../core/errors.ts";
 import { createLog, type Log } from "../core/log.ts";
 import { type Nats, openNats } from "../nats/connection.ts";
+import type { ClientOptions } from "../rpc/client.ts";
 import { connect, type Sql } from "../store/connect.ts";
 import { type Migrations, migrate } from "../store/migrate.ts";
+import { openTelemetry } from "../telemetry/open-telemetry.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { ServiceSettings } from "./settings.ts";
 
 /** What every service is built of. */
 export interface Parts {
@@ -12,19 +17,15 @@ export interface Parts {
   readonly sql: Sql;
   readonly databaseUrl: string;
   readonly nats: Nats;
-  readonly host: string;
-  readonly port: number;
+  readonly config: PartsConfig;
+  readonly telemetry: Telemetry;
+  readonly policies: Policies;
+  /** What the clients of other services share with this process. */
+  readonly clients: ClientOptions;
 }
 
 /** What the parts need to know. */
-export interface PartsConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly instance: string;
-  readonly databaseUrl: string;
-  readonly natsUrl: string;
-  readonly logLevel: string;
-}
+export type PartsConfig = ServiceSettings & { readonly port: number };
 
 const MESH_MIGRATIONS: readonly Migrations[] = [
   { set: "mesh/store", folder: new URL("../store/migrations/", import.meta.url) },
@@ -37,7 +38,7 @@ const AWAY_MS = 250;
  * database; the broker may come later.
  */
 export async function openParts(service: string, config: PartsConfig, migrations: URL): Promise<Parts> {
-  const { instance, databaseUrl, natsUrl, logLevel, host, port } = config;
+  const { instance, databaseUrl, natsUrl, logLevel } = config;
   const log = createLog({ service, instance, level: logLevel });
   const sql = connect({ url: databaseUrl, name: instance });
   const sets = [...MESH_MIGRATIONS, { set: service, folder: migrations }];
@@ -45,15 +46,11 @@ export async function openParts(service: string, config: PartsConfig, migrations
     await sql.end({ timeout: 1 });
     throw error;
   });
-  return {
-    service,
-    log,
-    sql,
-    databaseUrl,
-    nats: openNats({ url: natsUrl, name: instance, log }),
-    host,
-    port,
-  };
+  const nats = openNats({ url: natsUrl, name: instance, log });
+  const telemetry = openTelemetry(config, { service, instance, log });
+  const policies = readPolicies();
+  const clients = { policies, telemetry, log, nats };
+  return { service, log, sql, databaseUrl, nats, config, telemetry, policies, clients };
 }
 
 async function whenThere(log: Log, use: () => Promise<void>): Promise<void> {

@@ -5,12 +5,15 @@ import { expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { freePort } from "../../tools/local/ports.ts";
+import { policies } from "../contract/policy.ts";
+import { readConfig } from "../core/config.ts";
 import { silentLog } from "../core/log.ts";
 import { publish } from "../events/publish.ts";
 import { openNats } from "../nats/connection.ts";
-import { meshClient, openTarget } from "../rpc/client.ts";
+import { meshClient, type OpenTarget, openTarget } from "../rpc/client.ts";
 import { connect } from "../store/connect.ts";
 import { transaction } from "../store/transaction.ts";
+import { noTelemetry } from "../telemetry/telemetry.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
@@ -18,6 +21,7 @@ import { type Toys, toys } from "../testing/toys.ts";
 import { until } from "../testing/until.ts";
 import type { Parts } from "./parts.ts";
 import { type App, type Duties, serve } from "./serve.ts";
+import { portSetting, serviceSettings } from "./settings.ts";
 
 const HOST = "127.0.0.1";
 const broker = await testBroker();
@@ -41,8 +45,25 @@ function openTestParts(port = 0): Parts {
     sql: connect({ url: databaseUrl, name: service }),
     databaseUrl,
     nats: openNats({ url: broker.url, name: service, log: silentLog }),
-    host: HOST,
-    port,
+    config: readConfig(
+      { ...serviceSettings, port: portSetting(0) },
+      { PORT: String(port), DATABASE_URL: databaseUrl, NATS_URL: broker.url, MESH_AUTH: "off" },
+    ),
+    telemetry: noTelemetry,
+    policies: policies(),
+    clients: {},
+  };
+}
+
+/** A way to nowhere that tells when it is closed. */
+function closing(onClose: () => void): OpenTarget {
+  const way = openTarget({ target: { scheme: "static", endpoints: [] }, protocol: "grpc" });
+  return {
+    ...way,
+    close() {
+      way.close();
+      onClose();
+    },
   };
 }
 
@@ -58,7 +79,10 @@ function dutiesOf(contract: Toys, routes: Partial<ServiceImpl<typeof OrderServic
 }
 
 function clientOf<S extends DescService>(service: S, { port }: App) {
-  const way = openTarget({ endpoints: [{ host: HOST, port }], protocol: "grpc" });
+  const way = openTarget({
+    target: { scheme: "static", endpoints: [{ host: HOST, port }] },
+    protocol: "grpc",
+  });
   atEnd(async () => way.close());
   return meshClient(service, way);
 }
@@ -106,7 +130,7 @@ test("a service that has stopped leaves its port free, and no connection or serv
   const closed: string[] = [];
   const app = await serve(parts, {
     ...dutiesOf(toys()),
-    targets: [{ close: () => void closed.push("target") }],
+    targets: [closing(() => void closed.push("target"))],
   });
   await parts.sql`SELECT 1`;
   await parts.nats.online(AbortSignal.timeout(20_000));
@@ -154,7 +178,7 @@ test("a service whose port is taken does not start, and closes its parts", async
   const closed: string[] = [];
   const starting = serve(parts, {
     ...dutiesOf(toys()),
-    targets: [{ close: () => void closed.push("target") }],
+    targets: [closing(() => void closed.push("target"))],
   });
   await expect(starting).rejects.toThrow("EADDRINUSE");
   expect(closed).toEqual(["target"]);

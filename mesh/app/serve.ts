@@ -1,5 +1,6 @@
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { AdminService } from "../../gen/mesh/admin/v1/admin_service_pb.ts";
 import { streamContract } from "../contract/event.ts";
 import type { Running } from "../core/process.ts";
 import { consume } from "../events/consume.ts";
@@ -8,11 +9,20 @@ import { pruneInbox, pruneOutbox } from "../events/prune.ts";
 import { startRelay } from "../events/relay.ts";
 import { runSagas, type Saga } from "../events/saga.ts";
 import { DEAD_LETTERS, eventStream } from "../events/streams.ts";
+import type { OpenTarget } from "../rpc/client.ts";
+import { faultsOnDemand } from "../rpc/faults.ts";
 import type { HttpHandler } from "../rpc/http-fallback.ts";
-import { startServer } from "../rpc/server.ts";
+import { operatorsBy } from "../rpc/operators.ts";
+import { type MeshServer, startServer } from "../rpc/server.ts";
 import { keepHouse, type Prune } from "../store/housekeeping.ts";
 import { pruneOnce } from "../store/once.ts";
+import { refusalTelemetry, serverTelemetry } from "../telemetry/server-telemetry.ts";
+import { adminService } from "./admin.ts";
+import { measureServer, refusalCounts } from "./measure-server.ts";
+import { metricsPage } from "./metrics-page.ts";
 import type { Parts } from "./parts.ts";
+import { followPolicyFile } from "./policy-file.ts";
+import { registerInstance } from "./register-instance.ts";
 
 /** What a service does with its parts. */
 export interface Duties {
@@ -29,7 +39,7 @@ export interface Duties {
   /** What is deleted from its own tables in time. */
   readonly prunes?: readonly Prune[];
   /** The ways to other services, let go of at the end. */
-  readonly targets?: readonly { close(): void }[];
+  readonly targets?: readonly OpenTarget[];
 }
 
 /** A service that runs. */
@@ -41,31 +51,56 @@ const STOP_CALLS_WITHIN_MS = 4_000;
 
 /** Starts all that a service does, and ends it in the order in which nothing is cut off. Rejects if it cannot start. */
 export async function serve(parts: Parts, duties: Duties): Promise<App> {
-  const { sql, nats, log, databaseUrl } = parts;
+  const { service, sql, nats, log, databaseUrl, config, telemetry, policies } = parts;
   const { contract, publishes, handles = {}, sagas = [], prunes = [], targets = [] } = duties;
 
+  const operators = operatorsBy(config.operatorToken);
+  const faults = faultsOnDemand({ settings: config.faults, isOperator: operators.isOperator });
+  let server: MeshServer | undefined;
+  let registration: Running | undefined;
   const workers: Running[] = [];
   const carriers: Running[] = [];
 
   async function stop(): Promise<void> {
+    // Before all else, so that nobody who looks us up finds an instance that stops.
+    await registration?.stop();
     // First what begins work, last what carries its results away.
     await Promise.all(workers.map((worker) => worker.stop()));
     await Promise.all(carriers.map((carrier) => carrier.stop()));
     for (const target of targets) target.close();
     await nats.close();
     await sql.end({ timeout: 1 });
+    await telemetry.close();
   }
 
   try {
-    const server = await startServer({
-      host: parts.host,
-      port: parts.port,
-      services: [contract],
-      routes: duties.routes,
-      ...(duties.http && { http: duties.http }),
+    const services = [contract, ...targets.flatMap((target) => target.service ?? [])];
+    const onChange = () => {
+      for (const target of targets) target.reload();
+    };
+    carriers.push(followPolicyFile({ file: config.policyFile, policies, services, log, onChange }));
+    const { instance } = config;
+    const admin = { service, instance, server: () => server, targets, faults, operators };
+    server = await startServer({
+      host: config.host,
+      port: config.port,
+      services: [contract, AdminService],
+      routes(router) {
+        duties.routes(router);
+        router.service(AdminService, adminService(admin));
+      },
+      http: (request) => metricsPage(telemetry, request) ?? duties.http?.(request),
+      telemetry: serverTelemetry(telemetry),
+      onEarlyRefusal: refusalTelemetry(telemetry),
+      ...refusalCounts(telemetry),
+      sampler: telemetry.sampler,
+      faults: faults.interceptor,
+      policies,
       log,
     });
-    workers.push({ stop: () => server.stop(STOP_CALLS_WITHIN_MS) });
+    const { port } = server;
+    workers.push({ stop: () => server?.stop(STOP_CALLS_WITHIN_MS) ?? Promise.resolve() });
+    measureServer(telemetry, server);
     const streams = [...(publishes ? [eventStream(streamContract(publishes))] : []), DEAD_LETTERS];
     for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
@@ -73,8 +108,9 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     }
     for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
     carriers.push(keepHouse(sql, [...streams.map(pruneOutbox), pruneInbox, pruneOnce, ...prunes], log));
-    log.info({ port: server.port }, "ready");
-    return { port: server.port, stop };
+    registration = registerInstance(parts, port);
+    log.info({ port }, "ready");
+    return { port, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -1,8 +1,12 @@
-import { choice, port, text, url } from "../core/config.ts";
+import { type Config, choice, port, text, url } from "../core/config.ts";
+import { faultSetting } from "../rpc/faults.ts";
+import { telemetrySettings } from "../telemetry/settings.ts";
 
 /** The settings that every service has. */
 export const serviceSettings = {
   host: text("HOST", "127.0.0.1"),
+  /** Where others reach this process, for the registry; defaults to HOST, unless that is every address. */
+  advertisedHost: text("ADVERTISED_HOST", ""),
   /** Names this process among those of its service, in logs and at the broker. */
   instance: text("INSTANCE", "1"),
   databaseUrl: url("DATABASE_URL", ["postgres", "postgresql"]),
@@ -13,9 +17,19 @@ export const serviceSettings = {
    * without having said so.
    */
   auth: choice("MESH_AUTH", ["off"]),
+  /** What `mesh-operator-token` must hold for AdminService; empty asks nobody, which only MESH_AUTH=off allows. */
+  operatorToken: text("MESH_OPERATOR_TOKEN", ""),
+  /** Whether operators may make this instance fail, and how it fails from the start. */
+  faults: faultSetting("MESH_FAULTS"),
+  /** A file of policies for this deployment, read again at SIGHUP. */
+  policyFile: text("MESH_POLICY_FILE", ""),
+  ...telemetrySettings,
   /** `demo` puts the well-known test data in, once. */
   seed: choice("SEED", ["none", "demo"], "none"),
 };
+
+/** The settings that every service has, read. */
+export type ServiceSettings = Config<typeof serviceSettings>;
 
 /** The setting of a service's port. */
 export function portSetting(fallback: number) {

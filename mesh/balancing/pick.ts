@@ -15,9 +15,9 @@ export type Pick = <C extends Candidate>(candidates: readonly C[]) => C | undefi
 export function picker(name: BalancerName, random: () => number = Math.random): Pick {
   switch (name) {
     case "p2c_peak_ewma":
-      return twoChoices(random, (each) => each.load.cost() / each.weight());
+      return twoChoices(random, (each) => each.load.cost());
     case "least_request":
-      return twoChoices(random, (each) => (each.load.pending + 1) / each.weight());
+      return twoChoices(random, (each) => each.load.pending);
     case "round_robin":
       return roundRobin(random);
     case "pick_first":
@@ -27,7 +27,8 @@ export function picker(name: BalancerName, random: () => number = Math.random): 
 
 /**
  * The better of two endpoints chosen by chance (Mitzenmacher, "The Power of Two Choices"; gRFC A48 for least request).
- * Looking at all of them would send every caller to the same one.
+ * Looking at all of them would send every caller to the same one. One that warms up stands aside by chance: were its
+ * cost weighed instead, it would get nothing at all while the others have time, and then its share at one stroke.
  */
 function twoChoices(random: () => number, costOf: (each: Candidate) => number): Pick {
   return (candidates) => {
@@ -37,8 +38,15 @@ function twoChoices(random: () => number, costOf: (each: Candidate) => number): 
     const second = (first + 1 + Math.floor(random() * (length - 1))) % length;
     const [one, other] = [candidates[first], candidates[second]];
     if (!one || !other) return one ?? other;
+    const isWarm = takesTurn(one, random);
+    if (isWarm !== takesTurn(other, random)) return isWarm ? one : other;
     return costOf(other) < costOf(one) ? other : one;
   };
+}
+
+function takesTurn(candidate: Candidate, random: () => number): boolean {
+  const weight = candidate.weight();
+  return weight >= 1 || random() < weight;
 }
 
 /** In turn. One that warms up is passed over by chance, so that it gets its part of the turns. */
@@ -48,8 +56,7 @@ function roundRobin(random: () => number): Pick {
     const { length } = candidates;
     for (let tried = 0; tried < length; tried++) {
       const each = candidates[turn++ % length];
-      const weight = each?.weight() ?? 0;
-      if (weight >= 1 || random() < weight) return each;
+      if (each && takesTurn(each, random)) return each;
     }
     return candidates[turn++ % Math.max(1, length)];
   };

@@ -20,16 +20,26 @@ export function parseOverrides(json: string, services: readonly DescService[]): 
   } catch (error) {
     throw new Error(`the policy file is not what mesh.policy.v1.PolicyOverrides allows: ${messageOf(error)}`);
   }
-  const problems = services.flatMap((service) => [
-    ...unknownMethods(service, overrides),
-    ...service.methods.flatMap((method) => loosened(method, overrides)),
-    ...policyProblems(service, overrides),
-  ]);
+  const problems = [
+    ...misnamed(overrides),
+    ...services.flatMap((service) => [
+      ...unknownMethods(service, overrides),
+      ...service.methods.flatMap((method) => loosened(method, overrides)),
+      ...policyProblems(service, overrides),
+    ]),
+  ];
   if (problems.length > 0) {
     const lines = problems.map((problem) => `  - ${problem}`).join("\n");
     throw new Error(`the policy file has ${problems.length} problem(s):\n${lines}`);
   }
   return overrides;
+}
+
+function misnamed({ methods, services }: Overrides): string[] {
+  return [
+    ...Object.keys(methods).filter((name) => !/^[^/]+\/[^/]+$/.test(name)),
+    ...Object.keys(services).filter((name) => name.includes("/")),
+  ].map((name) => `${name}: methods are named package.Service/Method, services package.Service`);
 }
 
 function unknownMethods(service: DescService, { methods }: Overrides): string[] {
@@ -49,8 +59,12 @@ function loosened(method: DescMethod, overrides: Overrides): string[] {
 
 function* loosenedBy(layer: MethodOptions, contract: ReturnType<typeof methodPolicy>): Generator<string> {
   const { criticality, idempotencyKeyField, notProcessedCodes, dedupeTtl } = layer;
-  if (criticality !== 0 && criticality - 1 < CRITICALITIES.indexOf(contract.criticality)) {
-    yield "its criticality may be lowered here, not raised";
+  if (criticality !== 0) {
+    const asked = CRITICALITIES[criticality - 1];
+    if (!asked) yield `its criticality ${criticality} is none`;
+    else if (CRITICALITIES.indexOf(asked) < CRITICALITIES.indexOf(contract.criticality)) {
+      yield "its criticality may be lowered here, not raised";
+    }
   }
   if (idempotencyKeyField !== "") yield "its idempotency_key_field is a fact of the contract";
   if (notProcessedCodes.some((code) => !contract.notProcessedCodes.includes(code as number))) {

@@ -2,10 +2,13 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import {
   type BreakerPolicy,
+  type GatePolicy,
+  MAX_ATTEMPTS,
   type MethodPolicy,
   methodOptions,
   methodPolicy,
   type Overrides,
+  serviceOptions,
   servicePolicy,
 } from "./policy.ts";
 
@@ -19,12 +22,14 @@ export function assertPolicies(services: readonly DescService[], overrides?: Ove
 
 /** What is wrong with the policies of a service and its methods, each as "name: what". Empty if nothing is. */
 export function policyProblems(service: DescService, overrides?: Overrides): string[] {
-  const { breaker, gate } = servicePolicy(service, overrides);
+  const { breaker, gate, slowStartMs } = servicePolicy(service, overrides);
+  const stated = serviceOptions(service, overrides).breaker;
+  const isHalfSlow = (stated?.slowRatio ?? 0) !== 0 && stated?.slowCall === undefined;
   const ofService = [
     ...breakerProblems(breaker),
-    ...(gate.kind === "budget" && gate.ratio > 1
-      ? ["a retry budget of more than one retry per call is none"]
-      : []),
+    ...(isHalfSlow ? ["the breaker has a slow_ratio, but no slow_call to say what is slow"] : []),
+    ...gateProblems(gate),
+    ...(slowStartMs < 0 ? ["the balancer's slow_start is negative"] : []),
   ];
   return [
     ...ofService.map((problem) => `${service.typeName}: ${problem}`),
@@ -37,12 +42,30 @@ export function policyProblems(service: DescService, overrides?: Overrides): str
 }
 
 function* breakerProblems(breaker: BreakerPolicy): Generator<string> {
-  const { window, minCalls, failureRatio, openBaseMs, openMaxMs } = breaker;
-  if (failureRatio > 1) yield `the breaker's failure_ratio is ${failureRatio}; a share is at most 1`;
-  if ("calls" in window && minCalls > window.calls)
-    yield "the breaker's min_calls are more than its window holds";
+  const { window, failureRatio, slow, openBaseMs, openMaxMs } = breaker;
+  if (!isShare(failureRatio)) yield `the breaker's failure_ratio is ${failureRatio}; ${A_SHARE}`;
+  if (slow && !isShare(slow.ratio)) yield `the breaker's slow_ratio is ${slow.ratio}; ${A_SHARE}`;
+  if (("timeMs" in window ? window.timeMs : window.calls) <= 0) yield "the breaker's window holds nothing";
   if (openBaseMs <= 0) yield "the breaker's open_base must be longer than nothing";
   if (openMaxMs < openBaseMs) yield "the breaker's open_max is shorter than its open_base";
+}
+
+const A_SHARE = "a share is more than 0 and at most 1";
+
+function isShare(value: number): boolean {
+  return value > 0 && value <= 1;
+}
+
+function* gateProblems(gate: GatePolicy): Generator<string> {
+  if (gate.kind === "throttle") {
+    if (gate.maxTokens < 0) yield "the retry throttle's max_tokens are negative";
+    if (gate.tokenRatio < 0) yield "the retry throttle's token_ratio is negative";
+    return;
+  }
+  if (gate.ratio > 1) yield "a retry budget of more than one retry per call is none";
+  if (gate.ratio < 0) yield "the retry budget's ratio is negative";
+  if (gate.minPerSecond < 0) yield "the retry budget's min_per_second is negative";
+  if (gate.ttlMs <= 0) yield "the retry budget's ttl must be longer than nothing";
 }
 
 function* methodProblems(
@@ -59,12 +82,19 @@ function* methodProblems(
   }
 
   if (timeoutMs <= 0) yield "its timeout must be longer than nothing";
+  if (policy.idleTimeoutMs <= 0) yield "its idle_timeout must be longer than nothing";
+  if (idempotencyKeyField && policy.dedupeTtlMs < maxTimeoutMs) {
+    yield `its dedupe_ttl of ${policy.dedupeTtlMs} ms is shorter than its max_timeout of ${maxTimeoutMs} ms`;
+  }
   if (method.methodKind === "unary" && timeoutMs > maxTimeoutMs) {
     yield `its timeout of ${timeoutMs} ms is longer than its max_timeout of ${maxTimeoutMs} ms`;
   }
 
   const { maxAttempts, backoff, attemptTimeoutMs } = retry;
-  if (maxAttempts > 5) yield `it asks for ${maxAttempts} attempts; at most 5 are made (gRFC A6)`;
+  if (maxAttempts > MAX_ATTEMPTS) {
+    yield `it asks for ${maxAttempts} attempts; at most ${MAX_ATTEMPTS} are made (gRFC A6)`;
+  }
+  if (backoff.initialMs < 0) yield "its initial_backoff is negative";
   if (backoff.maxMs < backoff.initialMs) yield "its max_backoff is shorter than its initial_backoff";
   if (backoff.multiplier < 1) yield `its backoff multiplier ${backoff.multiplier} would shorten the waits`;
   if (attemptTimeoutMs !== undefined && attemptTimeoutMs <= 0) {
@@ -82,20 +112,25 @@ function* methodProblems(
     if (!isIdempotent)
       yield "it is hedged, but a second attempt beside the first is only safe if it is idempotent";
     if (method.methodKind !== "unary") yield "it is hedged, but it is a stream";
-    if (hedge.maxAttempts < 2 || hedge.maxAttempts > 5) {
-      yield `it is hedged with ${hedge.maxAttempts} attempts; 2 to 5 can be`;
+    if (hedge.maxAttempts < 2 || hedge.maxAttempts > MAX_ATTEMPTS) {
+      yield `it is hedged with ${hedge.maxAttempts} attempts; 2 to ${MAX_ATTEMPTS} can be`;
     }
+    if ("fixedMs" in hedge.delay && hedge.delay.fixedMs < 0) yield "its hedging delay is negative";
     if ("percentile" in hedge.delay && !(hedge.delay.percentile > 0 && hedge.delay.percentile < 1)) {
       yield `its hedging percentile is ${hedge.delay.percentile}; it must be between 0 and 1`;
     }
-    if (hedge.maxExtraLoad > 1)
-      yield `its hedges may add ${hedge.maxExtraLoad} of the calls; a share is at most 1`;
+    if (!isShare(hedge.maxExtraLoad)) {
+      yield `its hedges may add ${hedge.maxExtraLoad} of the calls; ${A_SHARE}`;
+    }
   }
 
   if (cache) {
     if (!hasNoSideEffects) yield "it is cached, but only a method with NO_SIDE_EFFECTS can be";
     if (method.methodKind !== "unary") yield "it is cached, but it is a stream";
     if (cache.ttlMs <= 0) yield "its cache has no ttl";
+    if (Math.min(cache.staleWhileRevalidateMs, cache.staleIfErrorMs, cache.negativeTtlMs) < 0) {
+      yield "its cache keeps something for a negative time";
+    }
     if (cache.negativeTtlMs > 1_000) yield "its cache keeps NOT_FOUND for longer than a second";
   }
 }

@@ -130,6 +130,9 @@ export interface Overrides {
   readonly methods: Readonly<Record<string, MethodOptions>>;
 }
 
+/** The most attempts that a call makes, whatever it is told (gRFC A6). */
+export const MAX_ATTEMPTS = 5;
+
 /** No overrides. */
 export const NO_OVERRIDES: Overrides = { services: {}, methods: {} };
 
@@ -306,9 +309,29 @@ function tidy(float: number | undefined): number {
   return float === undefined ? 0 : Number(float.toPrecision(7));
 }
 
+/** What one call asks for may tune its method's policy. What is a fact about the method stays, and bounds the rest. */
+function tunedBy(call: MethodPolicy, method: MethodPolicy): MethodPolicy {
+  const { name, isIdempotent, hasNoSideEffects, keyField, notProcessedCodes, dedupeTtlMs, criticality } =
+    method;
+  const facts = { name, isIdempotent, hasNoSideEffects, keyField, notProcessedCodes, dedupeTtlMs };
+  const isLower = CRITICALITIES.indexOf(call.criticality) > CRITICALITIES.indexOf(criticality);
+  return {
+    ...call,
+    ...facts,
+    criticality: isLower ? call.criticality : criticality,
+    retry: { ...call.retry, maxAttempts: Math.min(MAX_ATTEMPTS, call.retry.maxAttempts) },
+    hedge:
+      call.hedge && isIdempotent
+        ? { ...call.hedge, maxAttempts: Math.min(MAX_ATTEMPTS, call.hedge.maxAttempts) }
+        : undefined,
+    cache: hasNoSideEffects ? call.cache : undefined,
+    allowsFallback: method.allowsFallback,
+  };
+}
+
 /** The policies of a process, read once each. */
 export interface Policies {
-  /** A method's, with what one call asks for laid over it. */
+  /** A method's, with what one call asks for laid over it as far as the facts about the method allow. */
   method(method: DescMethod, call?: MethodOptions): MethodPolicy;
   service(service: DescService): ServicePolicy;
   /** Puts other overrides in place. */
@@ -322,7 +345,7 @@ export function policies(overrides: Overrides = NO_OVERRIDES): Policies {
   let services = new WeakMap<DescService, ServicePolicy>();
   return {
     method(method, call) {
-      if (call) return methodPolicy(method, present, call);
+      if (call) return tunedBy(methodPolicy(method, present, call), methodPolicy(method, present));
       let policy = methods.get(method);
       if (!policy) {
         policy = methodPolicy(method, present);

@@ -16,6 +16,8 @@ export interface Work {
   readonly signal?: AbortSignal;
   /** How much the work matters when there is too much to do, as `mesh-criticality` names it; undefined for the default. */
   readonly criticality?: string;
+  /** True if the caller has made attempts of the same call before: retries of our own would multiply its retries. */
+  readonly isRetry?: boolean;
   /** The id of the event or call that caused what this work publishes. */
   readonly causationId?: string;
 }

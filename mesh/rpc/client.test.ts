@@ -4,16 +4,17 @@ import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { parseTraceparent } from "../core/trace.ts";
 import { currentWork, runWork } from "../core/work.ts";
+import type { Endpoint } from "../discovery/target.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { manualClock } from "../testing/clock.ts";
 import { refusalOf } from "../testing/refusal.ts";
 import { testServer } from "../testing/server.ts";
 import { type ClientOptions, meshClient, openTarget } from "./client.ts";
-import { type Endpoint, PROTOCOLS, type Protocol } from "./target.ts";
+import { PROTOCOLS, type Protocol } from "./protocol.ts";
 import { readTimeoutMs } from "./timeout-header.ts";
 
 function opened(endpoint: Endpoint, protocol: Protocol, options?: ClientOptions) {
-  const target = openTarget({ endpoints: [endpoint], protocol }, options);
+  const target = openTarget({ target: { scheme: "static", endpoints: [endpoint] }, protocol }, options);
   atEnd(async () => target.close());
   return target;
 }
@@ -60,11 +61,10 @@ describe("the deadline of a call, over the Connect protocol, whose header is exa
     expect(await toldTo(3_000, 5_000)).toBe(2_995);
   });
 
-  test("is 10 s, or what the target says, if nobody names one", async () => {
+  test("is that of the policy if nobody names a nearer one", async () => {
     expect(await toldTo(undefined)).toBe(10_000);
     expect(await toldTo(60_000)).toBe(10_000);
     expect(await toldTo(Number.POSITIVE_INFINITY)).toBe(10_000);
-    expect(await toldTo(undefined, undefined, { defaultTimeoutMs: 700 })).toBe(700);
   });
 
   test("loses its fraction, which no header can carry (B2)", async () => {

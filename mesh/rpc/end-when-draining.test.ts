@@ -7,14 +7,16 @@ const draining = { reason: "DRAINING", domain: "mesh.weft" };
 
 /** Calls a handler of streams below the interceptor; returns what the wire would read. */
 async function stream(signal: AbortSignal, service: object, messages: () => AsyncGenerator<unknown>) {
-  const handler = endWhenDraining(signal)(async () => ({ stream: true, message: messages() }) as never);
+  const handler = endWhenDraining(signal).interceptor(
+    async () => ({ stream: true, message: messages() }) as never,
+  );
   const response = await handler({ stream: true, service } as never);
   return (response.message as AsyncIterable<unknown>)[Symbol.asyncIterator]();
 }
 
 test("a call that begins while draining is refused, and its handler never runs", async () => {
   let calls = 0;
-  const handler = endWhenDraining(AbortSignal.abort())(async () => {
+  const handler = endWhenDraining(AbortSignal.abort()).interceptor(async () => {
     calls++;
     return {} as never;
   });
@@ -24,7 +26,7 @@ test("a call that begins while draining is refused, and its handler never runs",
 
 test("health answers all the same", async () => {
   const answer = { stream: false, message: "not serving" };
-  const handler = endWhenDraining(AbortSignal.abort())(async () => answer as never);
+  const handler = endWhenDraining(AbortSignal.abort()).interceptor(async () => answer as never);
   expect(await handler({ stream: false, service: Health } as never)).toBe(answer);
 });
 

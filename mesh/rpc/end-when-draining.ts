@@ -1,20 +1,24 @@
-import type { Interceptor } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import { raceSignal } from "../core/race.ts";
+import type { Gate } from "./gate.ts";
 
 /**
  * Ends streams when the server drains, with UNAVAILABLE and the reason DRAINING, so that a watcher goes to another
  * instance now rather than be cut off later. Calls that begin while draining are refused in the same way. Health is
  * asked about just this, and answers itself.
  */
-export function endWhenDraining(draining: AbortSignal): Interceptor {
-  return (next) => async (request) => {
-    if (request.service.typeName === Health.typeName) return next(request);
-    if (draining.aborted) throw drained();
-    const response = await next(request);
-    return response.stream ? { ...response, message: until(draining, response.message) } : response;
+export function endWhenDraining(draining: AbortSignal): Gate {
+  return {
+    refusal: ({ method }) =>
+      draining.aborted && method.parent.typeName !== Health.typeName ? drained() : undefined,
+    interceptor: (next) => async (request) => {
+      if (request.service.typeName === Health.typeName) return next(request);
+      if (draining.aborted) throw drained();
+      const response = await next(request);
+      return response.stream ? { ...response, message: until(draining, response.message) } : response;
+    },
   };
 }
 

@@ -1,9 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
-import { refuseByMesh } from "../contract/reasons.ts";
+import { MeshError, MeshErrorSchema } from "../../gen/mesh/error/v1/error_pb.ts";
+import { MESH_DOMAIN, reasonName, refuseByMesh } from "../contract/reasons.ts";
 import { AppError, isUnavailable } from "../core/errors.ts";
+import { outcomeOf } from "../resilience/outcome.ts";
+import { isRetryExhausted } from "../resilience/retry.ts";
+import { PUSHBACK_HEADER } from "./call-headers.ts";
 
 /**
  * What leaves the service for an error: an {@link AppError} as it is, with ErrorInfo and, for bad fields, BadRequest;
@@ -17,6 +20,8 @@ export function toConnectError(error: unknown): ConnectError {
   return encode(refuseByMesh(MeshError.INTERNAL, "internal error", { cause: error }));
 }
 
+const RETRY_EXHAUSTED = reasonName(MeshErrorSchema, MeshError.RETRY_EXHAUSTED_DOWNSTREAM);
+
 // Connect has one error class for what a service answered us and for what we refuse in a request's bytes.
 const answers = new WeakSet<ConnectError>();
 
@@ -28,6 +33,7 @@ export function markAsAnswer(error: unknown): unknown {
 
 /** What our caller learns of an error of a service that we called. */
 function ofDependency(error: ConnectError): AppError {
+  if (isRetryExhausted(error) || (outcomeOf(error).pushbackMs ?? 0) < 0) return retryExhausted(error);
   switch (error.code) {
     case Code.DeadlineExceeded:
       return refuseByMesh(MeshError.DEADLINE_EXCEEDED, "a service this call needs did not answer in time", {
@@ -43,6 +49,15 @@ function ofDependency(error: ConnectError): AppError {
   }
 }
 
+/** One layer of a chain retries; each that did would multiply the load of those below it. */
+function retryExhausted(cause: unknown): AppError {
+  return refuseByMesh(
+    MeshError.RETRY_EXHAUSTED_DOWNSTREAM,
+    "a part this call needs is away, and was asked often enough",
+    { cause },
+  );
+}
+
 function dependencyUnavailable(cause: unknown): AppError {
   return refuseByMesh(MeshError.DEPENDENCY_UNAVAILABLE, "a part this call needs is away; try again", {
     cause,
@@ -53,6 +68,7 @@ function encode(error: AppError): ConnectError {
   const { message, code, reason, domain, metadata, violations } = error;
   const info = create(ErrorInfoSchema, { reason, domain, metadata });
   const encoded = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }], error);
+  if (domain === MESH_DOMAIN && reason === RETRY_EXHAUSTED) encoded.metadata.set(PUSHBACK_HEADER, "-1");
   if (violations.length > 0) {
     const fields = create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) });
     encoded.details.push({ desc: BadRequestSchema, value: fields });

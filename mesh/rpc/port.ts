@@ -1,7 +1,8 @@
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as net from "node:net";
-import { MAX_TIMER_MS } from "../core/clock.ts";
+import { type Clock, MAX_TIMER_MS, systemClock } from "../core/clock.ts";
+import { type ConnectionAgeOptions, connectionAge, retire } from "./connection-age.ts";
 
 /** Handles a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = (
@@ -14,6 +15,8 @@ export interface Port {
   /** Where it listens. */
   readonly host: string;
   readonly port: number;
+  /** How many connections are open. */
+  connections(): number;
   /**
    * Takes no new connection, tells the others to go (GOAWAY, `connection: close`), waits until their calls are done,
    * at most `graceMs`, then closes what is left. Safe to call twice.
@@ -22,9 +25,13 @@ export interface Port {
 }
 
 /** What a port may be told beyond where it listens. */
-export interface PortOptions {
+export interface PortOptions extends ConnectionAgeOptions {
   /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
   readonly firstBytesWithinMs?: number;
+  /** For the age of connections. */
+  readonly clock?: Clock;
+  /** A number from 0 to below 1. Defaults to `Math.random`. */
+  readonly random?: () => number;
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0");
@@ -35,14 +42,17 @@ export async function listen(
   host: string,
   port: number,
   handler: RequestHandler,
-  { firstBytesWithinMs = 10_000 }: PortOptions = {},
+  options: PortOptions = {},
 ): Promise<Port> {
+  const { firstBytesWithinMs = 10_000, clock = systemClock, random = Math.random } = options;
+  const age = connectionAge(options, clock, random);
   let draining: Promise<void> | undefined;
   const answering = new Set<http.ServerResponse>();
   const h1 = http.createServer(
     { keepAliveTimeout: 65_000, requestTimeout: 120_000, headersTimeout: 15_000 },
     (request, response) => {
       answering.add(response);
+      if (age.isOld(request.socket)) response.setHeader("connection", "close");
       response.once("close", () => {
         answering.delete(response);
         // For an answer whose headers had left before: they promised to keep the connection.
@@ -61,6 +71,7 @@ export async function listen(
   const sessions = new Set<http2.ServerHttp2Session>();
   h2.on("session", (session) => {
     sessions.add(session);
+    age.watch(session);
     session.once("close", () => sessions.delete(session));
     // A broken peer is no concern of the others; its calls end through their own signals.
     session.on("error", () => session.destroy());
@@ -78,6 +89,7 @@ export async function listen(
     socket.on("error", () => socket.destroy());
     firstBytes(socket, firstBytesWithinMs, (isHttp2) => {
       undecided.delete(socket);
+      if (!isHttp2) age.begin(socket);
       (isHttp2 ? h2 : h1).emit("connection", socket);
     });
   });
@@ -89,7 +101,7 @@ export async function listen(
 
   async function close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
-    for (const session of sessions) session.close();
+    for (const session of sessions) retire(session);
     for (const socket of undecided) socket.destroy();
     for (const response of answering) if (!response.headersSent) response.setHeader("connection", "close");
     h1.close(() => {});
@@ -110,6 +122,7 @@ export async function listen(
   return {
     host,
     port: address.port,
+    connections: () => sockets.size,
     drain(graceMs) {
       draining ??= close(graceMs);
       return draining;

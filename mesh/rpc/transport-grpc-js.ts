@@ -24,10 +24,11 @@ import {
   Metadata,
   type ServiceError,
   type StatusObject,
+  status,
 } from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../core/clock.ts";
-import { NotSentError } from "./not-sent.ts";
-import type { Endpoint } from "./target.ts";
+import type { Endpoint } from "../discovery/target.ts";
+import { type Delivery, DeliveryError } from "../resilience/delivery.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 
 // What connect writes into headers for its own transports; grpc-js writes these itself.
@@ -44,6 +45,8 @@ export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): 
   const client = new Client(`dns:///${address}`, credentials.createInsecure(), {
     // Channelz keeps a record of every call.
     "grpc.enable_channelz": 0,
+    // What was not begun is for the client stack to send again, to another endpoint, and once.
+    "grpc.enable_retries": 0,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
     "grpc.max_receive_message_length": maxMessageBytes,
@@ -123,10 +126,10 @@ function unary<I extends DescMessage, O extends DescMessage>(
       responseHeader = toHeaders(metadata);
     });
     // The last event of a call: by then its callback has run.
-    call.on("status", (status) => {
+    call.on("status", (ended) => {
       signal.removeEventListener("abort", abort);
-      if (status.code !== 0 || answer === undefined) return;
-      const trailer = toHeaders(status.metadata);
+      if (ended.code !== 0 || answer === undefined) return;
+      const trailer = toHeaders(ended.metadata);
       const header = responseHeader ?? new Headers();
       resolve({ stream: false, service, method, header, trailer, message: answer });
     });
@@ -152,25 +155,27 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
 
   const responseHeader = new Headers();
   const trailer = new Headers();
+  let hasBegun = false;
   const begun = new Promise<void>((resolve) => {
     call.once("metadata", (metadata: Metadata) => {
+      hasBegun = true;
       copyHeaders(metadata, responseHeader);
       resolve();
     });
     call.once("status", () => resolve());
   });
   const ended = new Promise<StatusObject>((resolve) => {
-    call.once("status", (status: StatusObject) => {
+    call.once("status", (last: StatusObject) => {
       signal.removeEventListener("abort", abort);
-      copyHeaders(status.metadata, trailer);
-      resolve(status);
+      copyHeaders(last.metadata, trailer);
+      resolve(last);
     });
   });
   // The status says it too; this listener keeps the error from ending the process.
   call.on("error", () => {});
   send(call, message).catch(abort);
   await begun;
-  const answers = received(call, ended, signal);
+  const answers = received(call, ended, signal, () => hasBegun);
   return { stream: true, service, method, header: responseHeader, trailer, message: answers };
 }
 
@@ -199,16 +204,17 @@ async function* received<T>(
   call: AsyncIterable<T>,
   ended: Promise<StatusObject>,
   signal: AbortSignal,
+  hasBegun: () => boolean,
 ): AsyncGenerator<T> {
   try {
     yield* call;
   } catch (error) {
-    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, true);
+    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, hasBegun());
   }
   // grpc-js tells an error once: one that came before the first answer was asked for looks like the end of the stream.
-  const status = await ended;
-  if (status.code === 0) return;
-  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(status.details), status), true);
+  const last = await ended;
+  if (last.code === 0) return;
+  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(last.details), last), hasBegun());
 }
 
 function path({ service, method }: { service: { typeName: string }; method: { name: string } }): string {
@@ -250,14 +256,27 @@ function copyHeaders(metadata: Metadata, headers: Headers): void {
 /** The error with its details, from the trailers; a failure of the connection has none, and keeps its cause. */
 function toError(error: ServiceError, hasAnswered: boolean): ConnectError {
   const metadata = error.metadata ?? new Metadata();
+  const delivery = hasAnswered ? undefined : deliveryBehind(error, metadata);
   const text = error.details.replace(ESCAPED, decodeURIComponent);
   const trailer = toHeaders(metadata);
-  trailer.set("grpc-status", String(error.code));
+  trailer.set("grpc-status", String(delivery ? status.UNAVAILABLE : error.code));
   trailer.set("grpc-message", encodeURIComponent(text));
   const found = findTrailerError(trailer) ?? new ConnectError(text, Code.Unknown);
-  // grpc-js says so in words only; a server that says the same words sends headers with them.
-  const isOurs = !hasAnswered && Object.keys(metadata.getMap()).length === 0;
-  const wasNotSent = isOurs && error.details.startsWith("No connection established");
-  found.cause = wasNotSent ? new NotSentError(error.details, { cause: error }) : error;
+  found.cause = delivery ? new DeliveryError(delivery, error.details, error) : error;
   return found;
 }
+
+/** grpc-js says it in words only; a server that says the same words sends headers with them. */
+function deliveryBehind({ details }: ServiceError, metadata: Metadata): Delivery | undefined {
+  if (Object.keys(metadata.getMap()).length > 0) return undefined;
+  return DELIVERIES.find(([, words]) => words.test(details))?.[0];
+}
+
+const DELIVERIES: readonly [Delivery, RegExp][] = [
+  ["NOT_SENT", /^(No connection established|Name resolution failed|Failed to start HTTP\/2 stream)/],
+  ["REFUSED", /^Stream refused by server/],
+  [
+    "LOST",
+    /^(Connection dropped|Write (error|failed)|(Received RST_STREAM .* error: )?(read|write) E[A-Z]+)/,
+  ],
+];

@@ -1,4 +1,5 @@
-import type { Endpoint, Protocol } from "./target.ts";
+import type { Endpoint } from "../discovery/target.ts";
+import type { Protocol } from "./protocol.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 import { connectNodeTransport } from "./transport-connect-node.ts";
 import { grpcJsTransport } from "./transport-grpc-js.ts";

@@ -1,8 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { silentLog } from "../core/log.ts";
+import type { Endpoint } from "../discovery/target.ts";
 import { type MeshServer, type ServerOptions, startServer } from "../rpc/server.ts";
-import type { Endpoint } from "../rpc/target.ts";
 import { atEnd } from "./at-end.ts";
 
 /** A server with handlers that a test wrote. */
@@ -32,6 +32,8 @@ export async function testServer<S extends DescService>(
     routes: (router) => router.service(service, handlers),
     log: silentLog,
     ...options,
+    // How busy the machine is that runs the tests must not decide what they see.
+    admission: { loopDelayMs: () => 0, ...options.admission },
   });
   atEnd(() => server.stop(0));
   const address = `${HOST}:${server.port}`;

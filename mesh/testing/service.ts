@@ -2,13 +2,15 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import type { App } from "../app/serve.ts";
 import type { Env } from "../core/config.ts";
-import { meshClient, openTarget } from "../rpc/client.ts";
+import { meshClient } from "../rpc/client.ts";
+import { transports } from "../rpc/transports.ts";
 import { connect, type Sql } from "../store/connect.ts";
 import { atEnd } from "./at-end.ts";
 import { testBroker } from "./broker.ts";
 import { testDatabase } from "./database.ts";
 
 const HOST = "127.0.0.1";
+const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 
 /** Which service to start, and how. */
 export interface TestServiceOptions<S extends DescService, Settings> {
@@ -26,7 +28,7 @@ export interface TestServiceOptions<S extends DescService, Settings> {
 
 /** A service that runs in this process, on real parts. */
 export interface TestService<S extends DescService> {
-  /** Calls it over gRPC. */
+  /** Calls it over gRPC, each call once. */
   readonly client: Client<S>;
   /** Where it listens, as the settings of its callers name it: `static:///127.0.0.1:<port>`. */
   readonly target: string;
@@ -59,7 +61,11 @@ export async function testService<S extends DescService, Settings>(
     ...options.env,
   });
   const app = await options.start(settings);
-  const way = openTarget({ endpoints: [{ host: HOST, port: app.port }], protocol: "grpc" });
+  // Without policies, so that a test sees what each call was answered.
+  const way = transports.grpc(
+    { host: HOST, port: app.port },
+    { interceptors: [], maxMessageBytes: MAX_MESSAGE_BYTES },
+  );
   const sql = connect({ url: databaseUrl, name: "test", maxConnections: 4 });
 
   let stopped: Promise<void> | undefined;

@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from "node:net";
-import type { Endpoint } from "../rpc/target.ts";
+import type { Endpoint } from "../discovery/target.ts";
 import { atEnd } from "./at-end.ts";
 
 /** How a connection ends whose other side dies: with what it had to say, or in the middle of it. */

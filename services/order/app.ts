@@ -14,7 +14,7 @@ import { readOrder } from "./store.ts";
 export async function startApp(settings: Settings): Promise<App> {
   const parts = await openParts("order", settings, new URL("migrations/", import.meta.url));
   const { sql } = parts;
-  const clients = openClients(settings);
+  const clients = openClients(settings, parts.clients);
   const changes = new Changes();
   const saga = orderSaga(clients, (orderId) => readOrder(sql, orderId), changes);
   return serve(parts, {

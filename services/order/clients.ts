@@ -5,19 +5,16 @@ import { PaymentService } from "../../gen/shop/payment/v1/payment_service_pb.ts"
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { euro, toCents } from "../../mesh/core/money.ts";
 import type { Outcome } from "../../mesh/events/saga.ts";
-import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { type ClientOptions, meshClient, openTarget } from "../../mesh/rpc/client.ts";
 import { reasonOf } from "../../mesh/rpc/errors.ts";
 import type { Settings } from "./config.ts";
 import { type Line, type Order, refuse, type WantedLine } from "./order.ts";
-
-// Two steps of a saga end within its lease.
-const STEP = { timeoutMs: 6_000 };
 
 /** The other services, in the words of this one. */
 export type Clients = ReturnType<typeof openClients>;
 
 /** Opens the ways to customer, product and payment. */
-export function openClients(settings: Settings) {
+export function openClients(settings: Settings, mesh?: ClientOptions) {
   const {
     customerTarget,
     customerTransport,
@@ -27,9 +24,12 @@ export function openClients(settings: Settings) {
     paymentTransport,
   } = settings;
   const targets = {
-    customer: openTarget({ endpoints: customerTarget, protocol: customerTransport }),
-    product: openTarget({ endpoints: productTarget, protocol: productTransport }),
-    payment: openTarget({ endpoints: paymentTarget, protocol: paymentTransport }),
+    customer: openTarget(
+      { service: CustomerService, target: customerTarget, protocol: customerTransport },
+      mesh,
+    ),
+    product: openTarget({ service: ProductService, target: productTarget, protocol: productTransport }, mesh),
+    payment: openTarget({ service: PaymentService, target: paymentTarget, protocol: paymentTransport }, mesh),
   };
   const customers = meshClient(CustomerService, targets.customer);
   const products = meshClient(ProductService, targets.product);
@@ -65,19 +65,21 @@ export function openClients(settings: Settings) {
     },
 
     reserveStock: ({ orderId, lines }: Order) =>
-      outcomeOf(products.reserveStock({ orderId, lines: wanted(lines) }, STEP)),
-    commitStock: (orderId: string) => outcomeOf(products.commitStock({ orderId }, STEP)),
-    releaseStock: (orderId: string) => outcomeOf(products.releaseStock({ orderId }, STEP)),
+      outcomeOf(products.reserveStock({ orderId, lines: wanted(lines) })),
+    commitStock: (orderId: string) => outcomeOf(products.commitStock({ orderId })),
+    releaseStock: (orderId: string) => outcomeOf(products.releaseStock({ orderId })),
 
     authorizePayment: ({ orderId, customerId, totalCents, paymentToken }: Order) =>
       outcomeOf(
-        payments.authorizePayment(
-          { orderId, customerId, amount: euro(totalCents), paymentToken: paymentToken ?? "" },
-          STEP,
-        ),
+        payments.authorizePayment({
+          orderId,
+          customerId,
+          amount: euro(totalCents),
+          paymentToken: paymentToken ?? "",
+        }),
       ),
-    capturePayment: (orderId: string) => outcomeOf(payments.capturePayment({ orderId }, STEP)),
-    voidPayment: (orderId: string) => outcomeOf(payments.voidPayment({ orderId }, STEP)),
+    capturePayment: (orderId: string) => outcomeOf(payments.capturePayment({ orderId })),
+    voidPayment: (orderId: string) => outcomeOf(payments.voidPayment({ orderId })),
   };
 }
 

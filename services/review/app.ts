@@ -10,7 +10,7 @@ import { reviewService } from "./service.ts";
 /** Builds the review service and starts it. */
 export async function startApp(settings: Settings): Promise<App> {
   const parts = await openParts("review", settings, new URL("migrations/", import.meta.url));
-  const clients = openClients(settings);
+  const clients = openClients(settings, parts.clients);
   return serve(parts, {
     contract: ReviewService,
     routes: (router) => router.service(ReviewService, reviewService(parts.sql, clients)),

@@ -5,10 +5,11 @@ import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts"
 import { ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { refusals } from "../../mesh/contract/reasons.ts";
 import { AppError } from "../../mesh/core/errors.ts";
-import { PROTOCOLS } from "../../mesh/rpc/target.ts";
+import { PROTOCOLS } from "../../mesh/rpc/protocol.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
 import { testServer } from "../../mesh/testing/server.ts";
 import { testService } from "../../mesh/testing/service.ts";
+import { until } from "../../mesh/testing/until.ts";
 import { startApp } from "./app.ts";
 import { readSettings } from "./config.ts";
 
@@ -77,12 +78,15 @@ describe.each(PROTOCOLS)("GetReviewedProduct, which asks product over %s", async
     });
   });
 
-  test("is UNAVAILABLE while product is", async () => {
-    expect(await refusalOf(client.getReviewedProduct({ productId: "prod-busy" }))).toEqual({
-      code: "Unavailable",
-      reason: "DEPENDENCY_UNAVAILABLE",
-      domain: "mesh.weft",
-    });
+  test("leaves out a product whose owner is away, and says so", async () => {
+    let trailer = new Headers();
+    const onTrailer = (given: Headers) => {
+      trailer = given;
+    };
+    const reviewed = await client.getReviewedProduct({ productId: "prod-busy" }, { onTrailer });
+    expect(reviewed.product).toBeUndefined();
+    expect(reviewed.rating).toMatchObject({ count: 0 });
+    expect(trailer.get("mesh-degraded")).toBe("fallback");
   });
 
   test("lets nothing out of what broke in product", async () => {
@@ -92,12 +96,24 @@ describe.each(PROTOCOLS)("GetReviewedProduct, which asks product over %s", async
   });
 });
 
-test.each(PROTOCOLS)("without any product instance, over %s, it is UNAVAILABLE", async (transport) => {
-  const gone = await testServer(ProductService, {});
-  await gone.stop(0);
-  const { client } = await start(gone.address, transport);
-  expect(await refusalOf(client.getReviewedProduct({ productId: "prod-beans" }))).toMatchObject({
-    code: "Unavailable",
-    reason: "DEPENDENCY_UNAVAILABLE",
-  });
-});
+test.each(PROTOCOLS)(
+  "once product is gone, over %s, it shows what it was, and says so",
+  async (transport) => {
+    const going = await testServer(ProductService, {
+      getProduct: ({ productId }) => ({ product: { productId, name: "Beans" } }),
+    });
+    const { client } = await start(going.address, transport);
+    await client.getReviewedProduct({ productId: "prod-beans" });
+    await going.stop(0);
+    const trailers: (string | null)[] = [];
+    const onTrailer = (trailer: Headers) => void trailers.push(trailer.get("mesh-degraded"));
+    await until(async () => {
+      const { product } = await client.getReviewedProduct({ productId: "prod-beans" }, { onTrailer });
+      expect(product).toMatchObject({ name: "Beans" });
+      // As good as new for a second.
+      return trailers.at(-1) === "stale";
+    });
+    const unseen = await client.getReviewedProduct({ productId: "prod-unseen" }, { onTrailer });
+    expect([unseen.product, trailers.at(-1)]).toEqual([undefined, "fallback"]);
+  },
+);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { formatTarget } from "../../mesh/discovery/target.ts";
 import { readSettings } from "./config.ts";
 
 const NEEDED = { DATABASE_URL: "postgres://u:p@db/review", NATS_URL: "nats://broker", MESH_AUTH: "off" };
@@ -6,10 +7,7 @@ const NEEDED = { DATABASE_URL: "postgres://u:p@db/review", NATS_URL: "nats://bro
 test("both instances of product are called over the Connect protocol if nothing else is said", () => {
   const { port, productTarget, productTransport } = readSettings(NEEDED);
   expect(port).toBe(50052);
-  expect(productTarget).toEqual([
-    { host: "127.0.0.1", port: 50051 },
-    { host: "127.0.0.1", port: 50151 },
-  ]);
+  expect(formatTarget(productTarget)).toBe("static:///127.0.0.1:50051,127.0.0.1:50151");
   expect(productTransport).toBe("connect");
 });
 
@@ -18,7 +16,7 @@ test("what is wrong with the way to product is said together", () => {
   expect(() => readSettings(env)).toThrow(
     [
       "the settings have 2 problem(s):",
-      '  - PRODUCT_TARGET must begin with static:///, not "product:50051"',
+      '  - PRODUCT_TARGET must begin with static:///, dns:/// or nats:///, not "product:50051"',
       '  - PRODUCT_TRANSPORT must be one of grpc, connect, not "soap"',
     ].join("\n"),
   );

@@ -1,11 +1,12 @@
 import { portSetting, serviceSettings } from "../../mesh/app/settings.ts";
 import { type Config, choice, type Env, readConfig } from "../../mesh/core/config.ts";
-import { endpoints, PROTOCOLS } from "../../mesh/rpc/target.ts";
+import { target } from "../../mesh/discovery/target.ts";
+import { PROTOCOLS } from "../../mesh/rpc/protocol.ts";
 
 const settings = {
   ...serviceSettings,
   port: portSetting(50052),
-  productTarget: endpoints("PRODUCT_TARGET", "static:///127.0.0.1:50051,127.0.0.1:50151"),
+  productTarget: target("PRODUCT_TARGET", "static:///127.0.0.1:50051,127.0.0.1:50151"),
   productTransport: choice("PRODUCT_TRANSPORT", PROTOCOLS, "connect"),
 };
 

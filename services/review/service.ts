@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { CreateReviewResponseSchema, ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
+import { markDegraded } from "../../mesh/resilience/degraded.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once } from "../../mesh/store/once.ts";
@@ -54,13 +55,18 @@ export function reviewService(sql: Sql, clients: Clients): ServiceImpl<typeof Re
       return {};
     },
 
-    async getReviewedProduct({ productId }) {
-      const [product, reviews, ratings] = await Promise.all([
+    async getReviewedProduct({ productId }, { responseTrailer }) {
+      const [{ product, degraded }, reviews, ratings] = await Promise.all([
         clients.product(productId),
         listReviews(sql, { productId, after: undefined, limit: NEWEST }),
         countRatings(sql, productId),
       ]);
-      return { product, reviews: reviews.map(toMessage), rating: toRatingMessage(ratings) };
+      markDegraded(responseTrailer, degraded);
+      return {
+        ...(product && { product }),
+        reviews: reviews.map(toMessage),
+        rating: toRatingMessage(ratings),
+      };
     },
   };
 }

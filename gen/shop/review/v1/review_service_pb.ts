@@ -441,7 +441,7 @@ export const GetReviewedProductRequestSchema: GenMessage<GetReviewedProductReque
  */
 export type GetReviewedProductResponse = Message<"shop.review.v1.GetReviewedProductResponse"> & {
   /**
-   * The product, from ProductService.
+   * The product, from ProductService: as it last was, or unset, while ProductService is away. Then the trailer mesh-degraded says so.
    *
    * @generated from field: shop.product.v1.Product product = 1;
    */
@@ -469,7 +469,7 @@ export type GetReviewedProductResponse = Message<"shop.review.v1.GetReviewedProd
  */
 export type GetReviewedProductResponseJson = {
   /**
-   * The product, from ProductService.
+   * The product, from ProductService: as it last was, or unset, while ProductService is away. Then the trailer mesh-degraded says so.
    *
    * @generated from field: shop.product.v1.Product product = 1;
    */

@@ -1,0 +1,148 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { outputOf } from "../tools/local/executables.ts";
+import { findNatsServer, startNats } from "../tools/local/nats-server.ts";
+import type { OwnServer } from "../tools/local/own-server.ts";
+import { freePort } from "../tools/local/ports.ts";
+import type { Costs } from "./calls/in-process.ts";
+import { measureCosts, type PairMeasured, startPair } from "./calls/pair.ts";
+import { report } from "./calls/report.ts";
+import { BASE, CASES, SUBJECTS, type Subject } from "./calls/subjects.ts";
+import { load, machine } from "./machine.ts";
+
+const IN_PROCESS = "in-process";
+const names = [...SUBJECTS.map(({ name }) => name), IN_PROCESS];
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "1" },
+    only: { type: "string", multiple: true, default: [] },
+    profile: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  console.log(`Measures calls: peers and Weft in turn, client and server in processes of their own.
+
+  --rounds N      rounds, of which the medians count (3)
+  --seconds N     length of a case (1); there are ${CASES.length} for each of ${SUBJECTS.length} subjects
+  --only NAME     this one, and ${BASE}, which the others are compared with; may be repeated
+  --profile DIR   a CPU profile of each process, there
+
+  names: ${names.join(", ")}
+
+The report goes to bench/results/calls.md, unless --only or --profile is given.`);
+  process.exit(0);
+}
+
+const [rounds, seconds] = [values.rounds, values.seconds].map(Number) as [number, number];
+const unknown = values.only.filter((name) => !names.includes(name));
+if (unknown.length > 0) throw new Error(`there is no ${unknown.join(", ")}; there are ${names.join(", ")}`);
+if (!(rounds >= 1 && seconds > 0)) throw new Error("--rounds and --seconds must be numbers above 0");
+
+const wants = (name: string) => values.only.length === 0 || values.only.includes(name);
+const isBaseNeeded = values.only.some((name) => name !== IN_PROCESS);
+const subjects = SUBJECTS.filter(({ name }) => wants(name) || (name === BASE && isBaseNeeded));
+const profileDir = values.profile && resolve(values.profile);
+if (profileDir) mkdirSync(profileDir, { recursive: true });
+
+// Long enough for each case to have been compiled, and for a connection of each place.
+const WARM_UP_MS = 400;
+const HERE = import.meta.dirname;
+const RESULTS = join(HERE, "results", "calls.md");
+
+const calls = new Map<string, Map<string, PairMeasured[]>>();
+const costs: Costs[] = [];
+const circumstances = { machine: machine(), load: load(), date: new Date(), rounds, seconds };
+console.log(`${circumstances.machine}; load ${circumstances.load}`);
+console.log(
+  `${subjects.length} subjects, ${rounds} rounds: about ${Math.ceil(estimatedSeconds() / 60)} minutes\n`,
+);
+
+const dataDir = mkdtempSync(join(tmpdir(), "weft-bench-"));
+let nats: OwnServer | undefined;
+let natsVersion = "";
+const natsPort = subjects.some(({ needsNats }) => needsNats) ? await beginNats() : undefined;
+try {
+  for (let round = 1; round <= rounds; round++) {
+    for (const subject of subjects) {
+      // One that fails is missing from the table; the others are measured all the same.
+      const line = await measure(subject).catch((error) => `failed: ${error}`);
+      console.log(`${round}/${rounds}  ${subject.name.padEnd(16)} ${line}`);
+    }
+    if (wants(IN_PROCESS)) {
+      costs.push(await measureCosts(profileDir));
+      console.log(`${round}/${rounds}  ${IN_PROCESS}`);
+    }
+  }
+} finally {
+  await nats?.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+}
+
+const page = report({ calls, costs }, { ...circumstances, versions: versions() });
+console.log(`\n${page}`);
+if (values.only.length === 0 && !profileDir) {
+  mkdirSync(join(HERE, "results"), { recursive: true });
+  writeFileSync(RESULTS, page);
+  console.log(`written to ${RESULTS}`);
+}
+
+/** All cases of a subject, in new processes. Says how many calls a second there were. */
+async function measure(subject: Subject): Promise<string> {
+  const pair = await startPair(subject, { natsPort, profileDir });
+  try {
+    for (const { inFlight, bytes } of CASES) await pair.measure({ inFlight, bytes, ms: WARM_UP_MS });
+    const line: string[] = [];
+    for (const { name, inFlight, bytes } of CASES) {
+      const measured = await pair.measure({ inFlight, bytes, ms: seconds * 1_000 });
+      const byCase = calls.get(subject.name) ?? new Map<string, PairMeasured[]>();
+      calls.set(subject.name, byCase.set(name, [...(byCase.get(name) ?? []), measured]));
+      line.push(
+        `${name}: ${Math.round(measured.perSecond)}/s${measured.failed ? ` (${measured.failed} failed)` : ""}`,
+      );
+    }
+    return line.join("   ");
+  } finally {
+    await pair.stop();
+  }
+}
+
+async function beginNats(): Promise<number> {
+  const say = (line: string) => console.log(line);
+  const binary = await findNatsServer({ toolsDir: join(HERE, "..", ".tools"), log: say });
+  natsVersion = /v([\d.]+)/.exec((await outputOf(binary, ["--version"])) ?? "")?.[1] ?? "";
+  const port = await freePort();
+  nats = await startNats({ binary, dataDir, port, log: say });
+  return port;
+}
+
+function estimatedSeconds(): number {
+  const perSubject = 1.5 + CASES.length * (WARM_UP_MS / 1_000 + seconds);
+  return rounds * (subjects.length * perSubject + (wants(IN_PROCESS) ? 6 : 0));
+}
+
+/** Of what was measured, as installed. */
+function versions(): string {
+  const installed = (folder: string): Record<string, { version?: string }> =>
+    JSON.parse(readFileSync(join(HERE, folder, "package-lock.json"), "utf8")).packages;
+  const of = (folder: string, ...packages: string[]) =>
+    packages.map((name) => `${name} ${installed(folder)[`node_modules/${name}`]?.version}`);
+  return [
+    ...of("..", "@connectrpc/connect-node", "@bufbuild/protobuf"),
+    ...of(
+      ".",
+      "@grpc/grpc-js",
+      "nice-grpc",
+      "@nestjs/microservices",
+      "fastify",
+      "undici",
+      "cockatiel",
+      "moleculer",
+    ),
+    ...(natsVersion ? [`nats-server ${natsVersion}`] : []),
+  ].join(", ");
+}

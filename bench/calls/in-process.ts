@@ -1,0 +1,238 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createClient,
+  createConnectRouter,
+  createContextValues,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { encodeEnvelope, type UniversalHandler } from "@connectrpc/connect/protocol";
+import { ServicePolicySchema } from "../../gen/mesh/policy/v1/policy_pb.ts";
+import { type Policies, policies } from "../../mesh/contract/policy.ts";
+import { systemClock } from "../../mesh/core/clock.ts";
+import { silentLog } from "../../mesh/core/log.ts";
+import { breaker } from "../../mesh/resilience/breaker.ts";
+import { bulkhead } from "../../mesh/resilience/bulkhead.ts";
+import { circuitBreaker } from "../../mesh/resilience/circuit-breaker.ts";
+import { limitCalls } from "../../mesh/resilience/limit-calls.ts";
+import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { startServer } from "../../mesh/rpc/server.ts";
+import { EchoService, TIMEOUT_MS } from "./contract.ts";
+import { HOST } from "./peer.ts";
+import { median } from "./statistics.ts";
+
+/** What our layers cost, with no wire below them: microseconds, but nanoseconds for `breakerNs`. */
+export interface Costs {
+  /** A call of a client over a transport that answers at once, and the same below the client stack. */
+  readonly clientBareUs: number;
+  readonly clientStackUs: number;
+  /** A call of the bare gRPC handler of connect-node, and the same with the server stack. */
+  readonly serverBareUs: number;
+  readonly serverStackUs: number;
+  /** One acquire and one record. */
+  readonly breakerNs: number;
+  /** The layer that refuses, alone. */
+  readonly bulkheadFullUs: number;
+  readonly breakerOpenUs: number;
+  /** From the client's call to its catch. */
+  readonly callBulkheadFullUs: number;
+  readonly callBreakerOpenUs: number;
+}
+
+const CALLS = 20_000;
+const BREAKER_TURNS = 1_000_000;
+const REPEATS = 5;
+const AT_ONCE = 64;
+const TEXT = "x".repeat(20);
+
+const method = EchoService.method.echo;
+
+/** Measures each cost several times, the bare and the whole in turn, and takes the medians. */
+export async function inProcessCosts(): Promise<Costs> {
+  const client = await clientCalls();
+  const server = await serverCalls();
+  const refusals = layerRefusals();
+  const calls: Readonly<Record<keyof Costs, () => Promise<number>>> = {
+    clientBareUs: () => usPerCall(client.bare),
+    clientStackUs: () => usPerCall(client.stack),
+    serverBareUs: () => usPerCall(server.bare),
+    serverStackUs: () => usPerCall(server.stack),
+    breakerNs,
+    bulkheadFullUs: () => usPerCall(refusals.bulkheadFull),
+    breakerOpenUs: () => usPerCall(refusals.breakerOpen),
+    callBulkheadFullUs: () => usPerCall(client.bulkheadFull),
+    callBreakerOpenUs: () => usPerCall(client.breakerOpen),
+  };
+  const measured = new Map<string, number[]>(Object.keys(calls).map((name) => [name, []]));
+  for (let i = 0; i <= REPEATS; i++) {
+    for (const [name, measure] of Object.entries(calls)) {
+      const value = await measure();
+      // The first is for the compiler.
+      if (i > 0) measured.get(name)?.push(value);
+    }
+  }
+  await server.stop();
+  return Object.fromEntries([...measured].map(([name, all]) => [name, median(all)])) as unknown as Costs;
+}
+
+/** Microseconds of CPU of one call, of many that begin together, turn after turn of the event loop. */
+async function usPerCall(call: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  for (let done = 0; done < CALLS; done += AT_ONCE) {
+    await Promise.all(Array.from({ length: AT_ONCE }, call));
+    await new Promise(setImmediate);
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / CALLS;
+}
+
+async function breakerNs(): Promise<number> {
+  const closed = breaker(policies().service(EchoService).breaker, { clock: systemClock });
+  const started = process.hrtime.bigint();
+  for (let i = 0; i < BREAKER_TURNS; i++) closed.acquire()?.record("SUCCESS", 1);
+  return Number(process.hrtime.bigint() - started) / BREAKER_TURNS;
+}
+
+const HANGS = "hangs";
+
+/** Answers at once, but never to a request that is to hang. */
+const atOnce: Transport = {
+  unary(called, _signal, _timeoutMs, header, input, _contextValues) {
+    const request = create(called.input, input) as { text?: string };
+    if (request.text === HANGS) return new Promise(() => {});
+    const message = create(called.output, request as never);
+    const answer = { stream: false, service: called.parent, method: called, message };
+    return Promise.resolve({
+      ...answer,
+      header: new Headers(header),
+      trailer: new Headers(),
+    } as UnaryResponse<typeof called.input, typeof called.output>);
+  },
+  stream: () => Promise.reject(new Error("nobody streams here")),
+};
+
+async function clientCalls() {
+  const options = { timeoutMs: TIMEOUT_MS };
+  const bare = createClient(EchoService, atOnce);
+  const stack = await clientOver(policies());
+  const one = { bulkhead: { maxConcurrent: 1, maxQueue: 0 } };
+  const narrow = await clientOver(
+    policies({ methods: {}, services: { [EchoService.typeName]: create(ServicePolicySchema, one) } }),
+  );
+  narrow.client.echo({ text: HANGS }, { timeoutMs: 3_600_000 }).catch(() => {});
+  const broken = await clientOver(policies());
+  broken.endpoint.breaker.order("FORCED_OPEN");
+  return {
+    bare: () => bare.echo({ text: TEXT }, options),
+    stack: () => stack.client.echo({ text: TEXT }, options),
+    bulkheadFull: () => refused("BULKHEAD_FULL", narrow.client.echo({ text: TEXT }, options)),
+    breakerOpen: () => refused("BREAKER_OPEN", broken.client.echo({ text: TEXT }, options)),
+  };
+}
+
+/** The client as services have it, with the transport of its only endpoint replaced. */
+async function clientOver(policies: Policies) {
+  const target = openTarget(
+    {
+      target: { scheme: "static", endpoints: [{ host: HOST, port: 1 }] },
+      protocol: "grpc",
+      service: EchoService,
+    },
+    { policies, watchesHealth: false },
+  );
+  await new Promise(setImmediate);
+  const [endpoint] = target.state.endpoints.all();
+  if (!endpoint) throw new Error("the target has no endpoint");
+  Object.assign(endpoint, { transport: { ...atOnce, close() {} } });
+  return { client: meshClient(EchoService, target), endpoint };
+}
+
+/** The layers that refuse, alone. */
+function layerRefusals() {
+  const never = () => Promise.reject(new Error("it was let through"));
+  const request = {
+    stream: false,
+    service: EchoService,
+    method,
+    message: create(method.input, { text: TEXT }),
+    header: new Headers(),
+    signal: new AbortController().signal,
+    contextValues: createContextValues(),
+  } as unknown as UnaryRequest;
+  const full = bulkhead({ maxConcurrent: 1, maxQueue: 0 }, systemClock);
+  full.enter(TIMEOUT_MS, request.signal);
+  const open = breaker(policies().service(EchoService).breaker, { clock: systemClock });
+  open.order("FORCED_OPEN");
+  const bulkheadFull = limitCalls({ bulkheadOf: () => full })(never);
+  const breakerOpen = circuitBreaker({ breakerOf: () => open })(never);
+  return {
+    bulkheadFull: () => refused("BULKHEAD_FULL", bulkheadFull(request)),
+    breakerOpen: () => refused("BREAKER_OPEN", breakerOpen(request)),
+  };
+}
+
+async function refused(why: string, call: Promise<unknown>): Promise<void> {
+  let failure: unknown;
+  try {
+    await call;
+  } catch (error) {
+    failure = error;
+  }
+  if (!(failure instanceof Error)) throw new Error(`${why}: it was not refused`);
+}
+
+async function serverCalls() {
+  const echo = ({ text }: { text: string }) => ({ text });
+  const offer = (router: ConnectRouter) => router.service(EchoService, { echo });
+  const bareOptions: ConnectRouterOptions = {};
+  const bare = offer(createConnectRouter(bareOptions));
+  let whole: ConnectRouter | undefined;
+  const server = await startServer({
+    host: HOST,
+    port: 0,
+    services: [EchoService],
+    routes(router) {
+      whole = offer(router);
+    },
+    log: silentLog,
+  });
+  const stack = whole;
+  if (!stack) throw new Error("the server asked for no routes");
+  return { bare: callsOf(bare), stack: callsOf(stack), stop: () => server.stop(0) };
+}
+
+/** A gRPC call of a handler, whose interceptors are those of its router. */
+function callsOf({ handlers }: ConnectRouter): () => Promise<void> {
+  const path = `/${EchoService.typeName}/${method.name}`;
+  const handler = handlers.find(({ requestPath }) => requestPath === path);
+  if (!handler) throw new Error(`nobody handles ${path}`);
+  const body = encodeEnvelope(0, toBinary(method.input, create(method.input, { text: TEXT })));
+  return () => callHandler(handler, body);
+}
+
+async function callHandler(handler: UniversalHandler, body: Uint8Array): Promise<void> {
+  const { body: answer, trailer } = await handler({
+    httpVersion: "2.0",
+    url: `http://${HOST}${handler.requestPath}`,
+    method: "POST",
+    header: new Headers({
+      "content-type": "application/grpc",
+      te: "trailers",
+      "grpc-timeout": `${TIMEOUT_MS}m`,
+    }),
+    body: once(body),
+    signal: new AbortController().signal,
+    contextValues: createContextValues(),
+  });
+  let size = 0;
+  for await (const bytes of answer ?? []) size += bytes.byteLength;
+  if (trailer?.get("grpc-status") !== "0") throw new Error(`grpc-status ${trailer?.get("grpc-status")}`);
+  if (size !== body.byteLength) throw new Error("answered something else");
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value;
+}

@@ -1,0 +1,145 @@
+import type { Interceptor, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import { systemClock } from "../core/clock.ts";
+import { asAttempt, asPartOf, callOf, type Request, type Surroundings } from "./call.ts";
+import { mayRetry } from "./classify.ts";
+import { MIN_TIMEOUT_MS } from "./deadline.ts";
+import type { Latencies } from "./latency.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
+import { callerLeft, HEDGE_LOST } from "./rejection.ts";
+import { type RetryGate, retryBudget } from "./retry-gate.ts";
+
+/** What hedges are bounded by, and who is told. */
+export interface HedgeOptions extends Surroundings {
+  /** The latencies of a method; without them only a fixed delay hedges. */
+  readonly latenciesOf?: (request: Request) => Latencies | undefined;
+  /** True while the target is so busy that more calls would only slow it down. */
+  readonly isBusy?: (request: Request) => boolean;
+  readonly onHedge?: (request: Request) => void;
+  readonly onHedgeWon?: (request: Request) => void;
+}
+
+const BUDGET_TTL_MS = 10_000;
+const MIN_DELAY_MS = 1;
+
+/**
+ * Makes another attempt beside one that is slow, for methods whose policy says `hedge`; the first good answer wins and
+ * the others are given up (gRFC A6; Dean and Barroso, "The Tail at Scale"). Each hedge is asked of a budget, which
+ * grpc-js and others leave out: without one hedging multiplies the load just when the target is slow.
+ */
+export function hedge(options: HedgeOptions = {}): Interceptor {
+  const { clock = systemClock, latenciesOf, isBusy = () => false, onHedge, onHedgeWon } = options;
+  const budgets = new Map<string, RetryGate>();
+
+  const budgetOf = (name: string, ratio: number) => {
+    let budget = budgets.get(name);
+    if (!budget) {
+      budget = retryBudget({ ratio, minPerSecond: 0, ttlMs: BUDGET_TTL_MS }, clock);
+      budgets.set(name, budget);
+    }
+    return budget;
+  };
+
+  return (next) => (original) => {
+    const call = callOf(original, options);
+    const { hedge: policy, name } = call.policy;
+    if (!policy || original.stream) return next(original);
+    const request: UnaryRequest = asPartOf(original, call);
+    const budget = budgetOf(name, policy.maxExtraLoad);
+    budget.deposit();
+
+    const { delay, maxAttempts } = policy;
+    const delayMs = "fixedMs" in delay ? delay.fixedMs : latenciesOf?.(request)?.percentile(delay.percentile);
+
+    return new Promise<UnaryResponse>((resolve, reject) => {
+      const active = new Set<AbortController>();
+      const parent = request.signal;
+      let sent = 0;
+      let isOver = false;
+      let lastError: unknown;
+      let cancelTimer = () => {};
+
+      const settle = (act: () => void, why: unknown) => {
+        if (isOver) return;
+        isOver = true;
+        cancelTimer();
+        parent.removeEventListener("abort", leave);
+        act();
+        for (const controller of active) controller.abort(why);
+      };
+      const leave = () => settle(() => reject(callerLeft(parent.reason)), parent.reason);
+      const plan = (inMs: number | undefined) => {
+        cancelTimer();
+        if (inMs !== undefined && sent < maxAttempts)
+          cancelTimer = clock.after(Math.max(MIN_DELAY_MS, inMs), tryHedge);
+      };
+      const mayHedge = () => sent < maxAttempts && !isBusy(request) && budget.tryWithdraw(sent - 1);
+
+      function tryHedge(): void {
+        if (isOver) return;
+        if (mayHedge()) {
+          send();
+          plan(delayMs);
+        } else if (active.size === 0) {
+          settle(() => reject(lastError), undefined);
+        }
+      }
+
+      function send(): void {
+        sent++;
+        const number = sent;
+        if (number > 1) onHedge?.(request);
+        const controller = new AbortController();
+        active.add(controller);
+        const attempt = { number, isLast: true };
+        // Attempts that run side by side write their own headers.
+        const header = number === 1 ? request.header : new Headers(request.header);
+        next(asAttempt({ ...request, header, signal: controller.signal }, attempt)).then(
+          (response) => {
+            active.delete(controller);
+            if (number > 1 && !isOver) onHedgeWon?.(request);
+            settle(() => resolve(response as UnaryResponse), HEDGE_LOST);
+          },
+          (error) => {
+            active.delete(controller);
+            if (!isOver) failed(error, outcomeOf(error));
+          },
+        );
+      }
+
+      function failed(error: unknown, outcome: Outcome): void {
+        lastError = error;
+        const { kind, pushbackMs = 0 } = outcome;
+        const leftMs = call.deadlineMs - clock.now();
+        if (kind !== "LOCAL_REJECT" && isFatal(outcome)) {
+          settle(() => reject(error), HEDGE_LOST);
+          return;
+        }
+        if (kind === "LOCAL_REJECT" || pushbackMs < 0 || leftMs - pushbackMs < MIN_TIMEOUT_MS) {
+          // What is under way may still win; only no more are sent.
+          sent = maxAttempts;
+          cancelTimer();
+        } else if (outcome.pushbackMs !== undefined) {
+          plan(pushbackMs);
+          if (sent < maxAttempts) return;
+        } else if (mayHedge()) {
+          send();
+          plan(delayMs);
+        }
+        if (active.size === 0) settle(() => reject(error), undefined);
+      }
+
+      /** True if the code is one that another attempt cannot better, whenever the server wants to be asked again. */
+      function isFatal(outcome: Outcome): boolean {
+        const pushbackMs = outcome.pushbackMs === undefined ? undefined : Math.max(0, outcome.pushbackMs);
+        return !mayRetry({ ...outcome, pushbackMs }, { policy: call.policy, hasKey: call.isRepeatable });
+      }
+
+      parent.addEventListener("abort", leave, { once: true });
+      if (parent.aborted) leave();
+      else {
+        send();
+        plan(delayMs);
+      }
+    });
+  };
+}

@@ -1,0 +1,47 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
+import { refuseByMesh } from "../contract/reasons.ts";
+import { type Outcome, outcomeOf, withOutcome } from "./outcome.ts";
+
+/**
+ * The error of a call that a policy of this process ends: a ConnectError with the reason's code and ErrorInfo. It has
+ * no stack: a stack costs more than the rest of a refusal, and would show the policy, not the fault.
+ */
+export function rejection(
+  reason: MeshError,
+  message: string,
+  kind: Outcome["kind"] = "LOCAL_REJECT",
+): ConnectError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    const refusal = refuseByMesh(reason, message);
+    const { code, domain, metadata } = refusal;
+    const info = create(ErrorInfoSchema, { reason: refusal.reason, domain, metadata });
+    const error = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }]);
+    return withOutcome(error, { kind, code, reason: refusal.reason });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** The signal of an attempt that another one of its call has beaten aborts with this reason. */
+export const HEDGE_LOST = new ConnectError("another attempt of this call was faster", Code.Canceled);
+withOutcome(HEDGE_LOST, { kind: "HEDGE_LOST", code: Code.Canceled });
+
+/** What a call ends with whose signal has aborted: the signal's own reason. A deadline of the caller is one of the call. */
+export function callerLeft(reason: unknown): ConnectError {
+  const error = ConnectError.from(reason, Code.Canceled);
+  if (outcomeOf(error).kind !== "STATUS") return error;
+  const kind = error.code === Code.DeadlineExceeded ? "TOTAL_TIMEOUT" : "CALLER_CANCEL";
+  return withOutcome(error, { kind, code: error.code });
+}
+
+/** The error of a call that took longer than it may, or whose attempt did. */
+export function overdue(isTotal: boolean): ConnectError {
+  return isTotal
+    ? rejection(MeshError.DEADLINE_EXCEEDED, "the call was not answered in time", "TOTAL_TIMEOUT")
+    : rejection(MeshError.ATTEMPT_TIMEOUT, "the attempt was not answered in time", "ATTEMPT_TIMEOUT");
+}

@@ -1,0 +1,88 @@
+import type { GatePolicy } from "../contract/policy.ts";
+import type { Clock } from "../core/clock.ts";
+
+/** Bounds what retries and hedges add to the calls of a target; one for each target and process. */
+export interface RetryGate {
+  /** Told once for each call, before its first attempt, with the share that it counts: 1, or less for a retried caller. */
+  deposit(share?: number): void;
+  /** Asked before each retry: true if it may be made. `taken` is how many this call has made. */
+  tryWithdraw(taken: number): boolean;
+  /** Told of each attempt's end. */
+  ended(failed: boolean): void;
+  /** How many retries could be made now. */
+  balance(): number;
+}
+
+/** The gate that a policy asks for. */
+export function retryGate(policy: GatePolicy, clock: Clock): RetryGate {
+  return policy.kind === "budget" ? retryBudget(policy, clock) : retryThrottle(policy);
+}
+
+const SLOTS = 10;
+// One call may take this part of what is there (Finagle's MaxRequeuesPerReq).
+const SHARE_PER_CALL = 0.2;
+
+/**
+ * Retries as a share of the calls of the last `ttlMs`, and a few more for those who call seldom (Finagle's
+ * RetryBudget). It bounds amplification at 1 + ratio + minPerSecond x processes / calls per second, where a number of
+ * attempts for each call bounds it at that number.
+ */
+export function retryBudget(
+  { ratio, minPerSecond, ttlMs }: { ratio: number; minPerSecond: number; ttlMs: number },
+  clock: Clock,
+): RetryGate {
+  const slotMs = ttlMs / SLOTS;
+  const slots = new Float64Array(SLOTS);
+  const always = (minPerSecond * ttlMs) / 1_000;
+  let tick = Math.floor(clock.now() / slotMs);
+
+  function present(): number {
+    const now = Math.floor(clock.now() / slotMs);
+    if (now - tick >= SLOTS) slots.fill(0);
+    else for (let t = tick + 1; t <= now; t++) slots[t % SLOTS] = 0;
+    tick = Math.max(tick, now);
+    return tick % SLOTS;
+  }
+  function balance(): number {
+    present();
+    return slots.reduce((sum, each) => sum + each, always);
+  }
+
+  return {
+    deposit(share = 1) {
+      const slot = present();
+      slots[slot] = (slots[slot] ?? 0) + ratio * share;
+    },
+    tryWithdraw(taken) {
+      const there = balance();
+      if (there < 1 || taken >= Math.max(1, Math.ceil(SHARE_PER_CALL * there))) return false;
+      const slot = present();
+      slots[slot] = (slots[slot] ?? 0) - 1;
+      return true;
+    },
+    ended() {},
+    balance,
+  };
+}
+
+/**
+ * The retryThrottling of gRFC A6: a failure takes a token, a success puts a part of one back, and there are no retries
+ * while the bucket is at most half full.
+ */
+export function retryThrottle({
+  maxTokens,
+  tokenRatio,
+}: {
+  maxTokens: number;
+  tokenRatio: number;
+}): RetryGate {
+  let tokens = maxTokens;
+  return {
+    deposit() {},
+    tryWithdraw: () => tokens > maxTokens / 2,
+    ended(failed) {
+      tokens = failed ? Math.max(0, tokens - 1) : Math.min(maxTokens, tokens + tokenRatio);
+    },
+    balance: () => Math.max(0, tokens - maxTokens / 2),
+  };
+}

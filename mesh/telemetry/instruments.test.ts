@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { INSTRUMENTS } from "./instruments.ts";
+
+const instruments = Object.entries(INSTRUMENTS);
+
+test("the names are those of the specification", () => {
+  expect(instruments.map(([name]) => name).sort()).toEqual(
+    [
+      ["rpc.client.call.duration", "rpc.server.call.duration"],
+      ["started", "duration"].map((name) => `grpc.client.attempt.${name}`),
+      ["retries", "transparent_retries", "hedges", "retry_delay"].map((name) => `grpc.client.call.${name}`),
+      ["retry.budget.balance", "retry.suppressed", "hedge.wins"].map((name) => `mesh.${name}`),
+      ["state", "transitions", "rejected"].map((name) => `mesh.breaker.${name}`),
+      ["inflight", "limit", "rejected"].map((name) => `mesh.bulkhead.${name}`),
+      ["cost", "pending", "share"].map((name) => `mesh.lb.endpoint.${name}`),
+      ["limit", "inflight", "queue.age", "shed", "abandoned_handlers"].map((name) => `mesh.server.${name}`),
+      ["mesh.deadline.remaining_at_ingress", "mesh.deadline.rejected", "mesh.degraded"],
+    ]
+      .flat()
+      .sort(),
+  );
+});
+
+test("every instrument has a unit and a description, and no two have one name for Prometheus", () => {
+  for (const [, { unit, description }] of instruments) {
+    expect(unit).toMatch(/^(s|1|\{[a-z_]+\})$/);
+    expect(description).toMatch(/^[A-Z0-9].*\.$/);
+  }
+  const names = instruments.map(([name]) => name.replaceAll(/\W/g, "_"));
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test("attempts have the 41 latency buckets of gRPC, calls those of OpenTelemetry", () => {
+  const attempt = INSTRUMENTS["grpc.client.attempt.duration"].boundaries;
+  expect([attempt.length, attempt[0], attempt.at(-1)]).toEqual([41, 0, 100]);
+  const call = INSTRUMENTS["rpc.server.call.duration"].boundaries;
+  expect([call.length, call[0], call.at(-1)]).toEqual([14, 0.005, 10]);
+});
+
+test("boundaries rise", () => {
+  for (const [, instrument] of instruments) {
+    if (instrument.kind !== "histogram") continue;
+    const { boundaries } = instrument;
+    expect(boundaries).toEqual([...new Set(boundaries)].sort((a, b) => a - b));
+  }
+});

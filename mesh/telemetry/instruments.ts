@@ -1,0 +1,142 @@
+/** What tells the series of an instrument apart, or says more about a span. */
+export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The buckets that OpenTelemetry advises for the length of a call, in seconds. */
+const CALL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+
+/** The latency buckets of gRPC (A66), in seconds. */
+const GRPC_SECONDS = [
+  0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01,
+  0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65,
+  0.8, 1, 2, 5, 10, 20, 50, 100,
+];
+
+const CALL = ["rpc.system.name", "rpc.method", "rpc.status_code", "rpc.response.status_code"] as const;
+const CLIENT_CALL = [...CALL, "error.type", "server.address", "server.port"] as const;
+const GRPC = ["grpc.method", "grpc.target"] as const;
+const ENDPOINT = ["target", "endpoint"] as const;
+const BULKHEAD = ["target", "class"] as const;
+
+/**
+ * Everything that is measured, by its name. `endpoint` is kept only where the settings ask for it; a gauge whose values
+ * then fall together is their sum or the greatest of them, as its `merge` says.
+ */
+export const INSTRUMENTS = {
+  "rpc.client.call.duration": histogram(
+    "s",
+    CALL_SECONDS,
+    "Calls made, with all their attempts.",
+    CLIENT_CALL,
+  ),
+  "rpc.server.call.duration": histogram("s", CALL_SECONDS, "Calls answered.", CLIENT_CALL),
+
+  "grpc.client.attempt.started": counter("{attempt}", "Attempts begun, those that run included.", GRPC),
+  "grpc.client.attempt.duration": histogram("s", GRPC_SECONDS, "Attempts made.", [...GRPC, "grpc.status"]),
+  "grpc.client.call.retries": histogram("{retry}", [1, 2, 3, 4, 5], "Retries of a call that had any.", GRPC),
+  "grpc.client.call.transparent_retries": histogram(
+    "{transparent_retry}",
+    [1, 2, 3, 4, 5, 10],
+    "Transparent retries of a call that had any.",
+    GRPC,
+  ),
+  "grpc.client.call.hedges": histogram("{hedge}", [1, 2, 3, 4, 5], "Hedges of a call that had any.", GRPC),
+  "grpc.client.call.retry_delay": histogram(
+    "s",
+    GRPC_SECONDS,
+    "Time in which no attempt of a call ran.",
+    GRPC,
+  ),
+
+  "mesh.retry.budget.balance": gauge("{retry}", "sum", "Retries that the budget still pays for.", ["target"]),
+  "mesh.retry.suppressed": counter("{retry}", "Retries not made.", ["target", "rpc.method", "reason"]),
+  "mesh.hedge.wins": counter("{call}", "Calls that a hedge answered first.", ["target", "rpc.method"]),
+
+  "mesh.breaker.state": gauge("{state}", "max", "0 closed, 1 half open, 2 open.", ENDPOINT),
+  "mesh.breaker.transitions": counter("{transition}", "Changes of a breaker's state.", [
+    ...ENDPOINT,
+    "from",
+    "to",
+    "reason",
+  ]),
+  "mesh.breaker.rejected": counter("{attempt}", "Attempts that a breaker refused.", ENDPOINT),
+
+  "mesh.bulkhead.inflight": gauge("{call}", "sum", "Calls that hold a permit.", BULKHEAD),
+  "mesh.bulkhead.limit": gauge("{call}", "sum", "Permits there are.", BULKHEAD),
+  "mesh.bulkhead.rejected": counter("{call}", "Calls for which there was no permit.", BULKHEAD),
+
+  "mesh.lb.endpoint.cost": gauge("s", "max", "What the balancer takes a call there to cost.", ENDPOINT),
+  "mesh.lb.endpoint.pending": gauge("{attempt}", "sum", "Attempts that run there.", ENDPOINT),
+  "mesh.lb.endpoint.share": gauge("1", "max", "The part of the target's attempts that it got.", ENDPOINT),
+
+  "mesh.server.limit": gauge("{call}", "sum", "Calls that are admitted at the same time.", ["class"]),
+  "mesh.server.inflight": gauge("{call}", "sum", "Calls that run.", ["class"]),
+  "mesh.server.queue.age": gauge("s", "max", "How long the oldest waiting call has waited.", ["class"]),
+  "mesh.server.shed": counter("{call}", "Calls refused because of load.", ["class", "reason"]),
+  "mesh.server.abandoned_handlers": gauge(
+    "{call}",
+    "sum",
+    "Handlers that run on though their call has ended.",
+    ["rpc.method"],
+  ),
+
+  "mesh.deadline.remaining_at_ingress": histogram("s", GRPC_SECONDS, "Time a call still had on arrival.", [
+    "rpc.method",
+  ]),
+  "mesh.deadline.rejected": counter("{call}", "Calls refused because too little time was left.", [
+    "target",
+    "rpc.method",
+    "side",
+  ]),
+
+  "mesh.degraded": counter("{call}", "Calls answered with less than was asked.", ["rpc.method", "kind"]),
+} as const;
+
+type Instruments = typeof INSTRUMENTS;
+type NameOf<Kind extends string> = {
+  [N in keyof Instruments]: Instruments[N]["kind"] extends Kind ? N : never;
+}[keyof Instruments];
+
+/** What is counted. */
+export type CounterName = NameOf<"counter">;
+/** What is recorded value by value. */
+export type HistogramName = NameOf<"histogram">;
+/** What is asked when somebody looks. */
+export type GaugeName = NameOf<"gauge">;
+
+/** The attributes that an instrument may have. */
+export type AttributesOf<N extends keyof Instruments> = {
+  readonly [A in Instruments[N]["attributes"][number]]?: string | number | undefined;
+};
+
+interface Instrument<Kind extends string, A extends string> {
+  readonly kind: Kind;
+  readonly unit: string;
+  readonly description: string;
+  readonly attributes: readonly A[];
+}
+
+function counter<const A extends string>(
+  unit: string,
+  description: string,
+  attributes: readonly A[],
+): Instrument<"counter", A> {
+  return { kind: "counter", unit, description, attributes };
+}
+
+function histogram<const A extends string>(
+  unit: string,
+  boundaries: readonly number[],
+  description: string,
+  attributes: readonly A[],
+): Instrument<"histogram", A> & { readonly boundaries: readonly number[] } {
+  return { kind: "histogram", unit, boundaries, description, attributes };
+}
+
+function gauge<const A extends string>(
+  unit: string,
+  merge: "sum" | "max",
+  description: string,
+  attributes: readonly A[],
+): Instrument<"gauge", A> & { readonly merge: "sum" | "max" } {
+  return { kind: "gauge", unit, merge, description, attributes };
+}
