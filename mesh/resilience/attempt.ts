@@ -106,9 +106,14 @@ export function attemptTimeout(options: AttemptOptions = {}): Interceptor {
           resolve(response);
         },
         (error) => {
+          // A transport that ends because its signal aborted has nothing to add.
+          if (isOver) return;
           // The transport watches the time too, and the server does; whoever is first, it is the same timeout.
           if (isOverdue(error) && clock.now() - startedMs >= Math.floor(timeoutMs) - 1) timeOut();
-          else if (end()) reject(error);
+          else {
+            end();
+            reject(error);
+          }
         },
       );
     });

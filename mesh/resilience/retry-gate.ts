@@ -21,6 +21,8 @@ export function retryGate(policy: GatePolicy, clock: Clock): RetryGate {
 const SLOTS = 10;
 // One call may take this part of what is there (Finagle's MaxRequeuesPerReq).
 const SHARE_PER_CALL = 0.2;
+// Fractions such as 0.2 add up to a hair less or more than a whole number.
+const HAIR = 1e-9;
 
 /**
  * Retries as a share of the calls of the last `ttlMs`, and a few more for those who call seldom (Finagle's
@@ -55,7 +57,7 @@ export function retryBudget(
     },
     tryWithdraw(taken) {
       const there = balance();
-      if (there < 1 || taken >= Math.max(1, Math.ceil(SHARE_PER_CALL * there))) return false;
+      if (there < 1 - HAIR || taken >= Math.max(1, Math.ceil(SHARE_PER_CALL * there - HAIR))) return false;
       const slot = present();
       slots[slot] = (slots[slot] ?? 0) - 1;
       return true;

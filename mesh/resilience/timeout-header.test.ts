@@ -1,0 +1,92 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { formatGrpcTimeout, readTimeoutMs, writeTimeoutMs } from "./timeout-header.ts";
+
+const grpc = (value: string) => new Headers({ "grpc-timeout": value });
+const connect = (value: string) => new Headers({ "connect-timeout-ms": value });
+
+test.each([
+  ["1H", 3_600_000],
+  ["2M", 120_000],
+  ["3S", 3_000],
+  ["4m", 4],
+  ["5u", 0.005],
+  ["6n", 0.000_006],
+  ["0m", 0],
+  ["99999999H", 99_999_999 * 3_600_000],
+])("grpc-timeout %j is %d ms (D5)", (text, timeoutMs) => {
+  expect(readTimeoutMs(grpc(text))).toBeCloseTo(timeoutMs, 12);
+});
+
+test.each(["", "5 S", "abc", "123456789m", "-1m", "1.5S", "1", "m", "1s"])(
+  "grpc-timeout %j is none (D5)",
+  (text) => {
+    expect(readTimeoutMs(grpc(text))).toBeUndefined();
+  },
+);
+
+test.each([
+  ["0", 0],
+  ["1500", 1_500],
+  ["9999999999", 9_999_999_999],
+])("connect-timeout-ms %j is %d ms (D5)", (text, timeoutMs) => {
+  expect(readTimeoutMs(connect(text))).toBe(timeoutMs);
+});
+
+test.each(["", "-1", "99.5", "10000000000", "abc", "1e3"])("connect-timeout-ms %j is none (D5)", (text) => {
+  expect(readTimeoutMs(connect(text))).toBeUndefined();
+});
+
+test("a request without either header has no timeout", () => {
+  expect(readTimeoutMs(new Headers())).toBeUndefined();
+});
+
+test.each([
+  [0.9, "0m"],
+  [99.5, "99m"],
+  [1_000, "1000m"],
+  [99_999_999, "99999999m"],
+  [100_000_000, "100000S"],
+  [150_000_999, "150000S"],
+  [99_999_999_000, "99999999S"],
+  [100_000_000_000, "1666666M"],
+  [1e14, "27777777H"],
+  [1e30, "99999999H"],
+])("%d ms are written as grpc-timeout %s (B2)", (timeoutMs, text) => {
+  expect(formatGrpcTimeout(timeoutMs)).toBe(text);
+});
+
+test("what is written is read as never more than it was, and less by a unit at most", () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 3e11, noNaN: true }), (timeoutMs) => {
+      const text = formatGrpcTimeout(timeoutMs);
+      const readMs = readTimeoutMs(grpc(text)) ?? Number.NaN;
+      const unitMs = { m: 1, S: 1_000, M: 60_000, H: 3_600_000 }[text.at(-1) as "m" | "S" | "M" | "H"];
+      expect(text).toMatch(/^\d{1,8}[mSMH]$/);
+      expect(readMs).toBeLessThanOrEqual(timeoutMs);
+      expect(readMs).toBeGreaterThan(timeoutMs - unitMs);
+    }),
+  );
+});
+
+test("only the header that the request already has is written, anew for each attempt (B6)", () => {
+  const ofGrpc = grpc("1000m");
+  const ofConnect = connect("1000");
+  const none = new Headers();
+  for (const header of [ofGrpc, ofConnect, none]) writeTimeoutMs(header, 640.7);
+  expect(Object.fromEntries(ofGrpc)).toEqual({ "grpc-timeout": "640m" });
+  expect(Object.fromEntries(ofConnect)).toEqual({ "connect-timeout-ms": "640" });
+  expect(Object.fromEntries(none)).toEqual({});
+});
+
+test("connect-timeout-ms has ten digits at most (B2)", () => {
+  const header = connect("1");
+  writeTimeoutMs(header, 1e12);
+  expect(header.get("connect-timeout-ms")).toBe("9999999999");
+});
+
+test("no end is not written", () => {
+  const header = grpc("5S");
+  writeTimeoutMs(header, Number.POSITIVE_INFINITY);
+  expect(header.get("grpc-timeout")).toBe("5S");
+});
