@@ -113,7 +113,10 @@ export function admission(options: AdmissionOptions): Admission {
 
   const ceiling = (criticality: Criticality) =>
     Math.max(Math.floor(limiter.limit() * CEILING[criticality] + 1e-9), 1);
-  const oldestMs = () => Math.min(...[...queues.values()].map(([first]) => first?.sinceMs ?? clock.now()));
+  const oldestAgeMs = () => {
+    const nowMs = clock.now();
+    return Math.max(...[...queues.values()].map(([first]) => nowMs - (first?.sinceMs ?? nowMs)));
+  };
   const hasNoTime = ({ deadlineMs = Number.POSITIVE_INFINITY, minUsefulMs = 0 }: Arrival) =>
     deadlineMs - clock.now() < minUsefulMs;
 
@@ -136,7 +139,7 @@ export function admission(options: AdmissionOptions): Admission {
     options.onShed?.(criticality, reason);
     // What its caller brought about is no sign of overload.
     if (reason !== "gone" && reason !== "no_time") episode.note();
-    const delayMs = Math.max(clock.now() - oldestMs(), loopDelayMs());
+    const delayMs = Math.max(oldestAgeMs(), loopDelayMs());
     return { isAdmitted: false, reason, pushbackMs: episode.pushbackMs(delayMs) };
   }
 
@@ -203,7 +206,7 @@ export function admission(options: AdmissionOptions): Admission {
       limit: limiter.limit(),
       inflight,
       queued,
-      queueAgeMs: clock.now() - oldestMs(),
+      queueAgeMs: oldestAgeMs(),
       sheddingForMs: episode.lastsMs(),
     }),
   };

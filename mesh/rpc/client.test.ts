@@ -1,7 +1,11 @@
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { MethodPolicySchema } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { methodName, type Policies, policies } from "../contract/policy.ts";
 import { parseTraceparent } from "../core/trace.ts";
 import { currentWork, runWork } from "../core/work.ts";
 import type { Endpoint } from "../discovery/target.ts";
@@ -13,8 +17,18 @@ import { type ClientOptions, meshClient, openTarget } from "./client.ts";
 import { PROTOCOLS, type Protocol } from "./protocol.ts";
 import { readTimeoutMs } from "./timeout-header.ts";
 
-function opened(endpoint: Endpoint, protocol: Protocol, options?: ClientOptions) {
-  const target = openTarget({ target: { scheme: "static", endpoints: [endpoint] }, protocol }, options);
+/** The policies of a deployment that gives some calls this much time. */
+function givenMs(timeoutMs: number): Policies {
+  const policy = create(MethodPolicySchema, { timeout: durationFromMs(timeoutMs) });
+  const methods = [ProductService.method.batchGetProducts, OrderService.method.getOrder].map(methodName);
+  return policies({ services: {}, methods: Object.fromEntries(methods.map((name) => [name, policy])) });
+}
+
+const PATIENT = givenMs(2 ** 40);
+
+function opened(endpoint: Endpoint, protocol: Protocol, options: ClientOptions = {}) {
+  const settings = { target: { scheme: "static" as const, endpoints: [endpoint] }, protocol };
+  const target = openTarget(settings, { policies: PATIENT, ...options });
   atEnd(async () => target.close());
   return target;
 }
@@ -27,7 +41,7 @@ async function listener() {
     return {};
   };
   const server = await testServer(ProductService, {
-    getProduct: (_, context) => hear(context),
+    batchGetProducts: (_, context) => hear(context),
     async *watchStock(_, context) {
       yield hear(context);
     },
@@ -37,7 +51,7 @@ async function listener() {
 }
 
 const work = { trace: { traceId: "1".repeat(32), spanId: "2".repeat(16), flags: "01" }, requestId: "req-1" };
-const product = { productId: "p1" };
+const product = { productIds: ["p1"] };
 
 describe("the deadline of a call, over the Connect protocol, whose header is exact", () => {
   /** The timeouts that a called service is told, in milliseconds, for calls within this work. */
@@ -46,7 +60,7 @@ describe("the deadline of a call, over the Connect protocol, whose header is exa
     const clock = manualClock();
     clock.advance(1_000.25);
     const client = meshClient(ProductService, opened(endpoint, "connect", { clock, ...options }));
-    const call = () => client.getProduct(product, timeoutMs === undefined ? {} : { timeoutMs });
+    const call = () => client.batchGetProducts(product, timeoutMs === undefined ? {} : { timeoutMs });
     if (leftMs === undefined) await call();
     else await runWork({ ...work, deadlineMs: clock.now() + leftMs }, call);
     return timeouts()[0];
@@ -62,9 +76,10 @@ describe("the deadline of a call, over the Connect protocol, whose header is exa
   });
 
   test("is that of the policy if nobody names a nearer one", async () => {
-    expect(await toldTo(undefined)).toBe(10_000);
-    expect(await toldTo(60_000)).toBe(10_000);
-    expect(await toldTo(Number.POSITIVE_INFINITY)).toBe(10_000);
+    const given = { policies: givenMs(700) };
+    expect(await toldTo(undefined, undefined, given)).toBe(700);
+    expect(await toldTo(60_000, undefined, given)).toBe(700);
+    expect(await toldTo(Number.POSITIVE_INFINITY, 5_000, given)).toBe(700);
   });
 
   test("loses its fraction, which no header can carry (B2)", async () => {
@@ -89,7 +104,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
   test("a call with more patience than a timer keeps is answered (B3)", async () => {
     const { endpoint, timeouts } = await listener();
     const client = meshClient(ProductService, opened(endpoint, protocol));
-    await client.getProduct(product, { timeoutMs: 2 ** 31 });
+    await client.batchGetProducts(product, { timeoutMs: 2 ** 31 });
     expect(timeouts()[0]).toBeGreaterThan(2 ** 31 - 10_000);
   });
 
@@ -99,7 +114,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const client = meshClient(ProductService, opened(endpoint, protocol, { clock }));
     const refused = { code: "DeadlineExceeded", reason: "DEADLINE_BUDGET_EXHAUSTED", domain: "mesh.weft" };
     const within = { ...work, deadlineMs: clock.now() + leftMs };
-    expect(await runWork(within, () => refusalOf(client.getProduct(product)))).toEqual(refused);
+    expect(await runWork(within, () => refusalOf(client.batchGetProducts(product)))).toEqual(refused);
     const watching = () =>
       client
         .watchStock({ productIds: ["p1"] })
@@ -112,7 +127,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
   test.each([0, -5])("a timeout of %d ms means none left, not no end (B1)", async (timeoutMs) => {
     const { endpoint, heard } = await listener();
     const client = meshClient(ProductService, opened(endpoint, protocol));
-    expect(await refusalOf(client.getProduct(product, { timeoutMs }))).toMatchObject({
+    expect(await refusalOf(client.batchGetProducts(product, { timeoutMs }))).toMatchObject({
       reason: "DEADLINE_BUDGET_EXHAUSTED",
     });
     expect(heard).toEqual([]);
@@ -128,7 +143,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       {
         async getOrder() {
           clock.advance(spendMs);
-          await products.getProduct({ productId: "p1" });
+          await products.batchGetProducts({ productIds: ["p1"] });
           return {};
         },
         async *watchOrder() {
@@ -138,7 +153,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       },
       { clock },
     );
-    return { ...product, orders: meshClient(OrderService, opened(order.endpoint, "connect")) };
+    return { ...product, orders: meshClient(OrderService, opened(order.endpoint, "connect", { clock })) };
   }
 
   test("passes the deadline of the incoming call on, less the time spent", async () => {
@@ -154,7 +169,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
   });
 
   test("a handler that has spent its caller's time gets DEADLINE_BUDGET_EXHAUSTED, and so does its caller", async () => {
-    const { orders, heard } = await chain(5_000);
+    const { orders, heard } = await chain(4_996);
     const refused = { code: "DeadlineExceeded", reason: "DEADLINE_BUDGET_EXHAUSTED", domain: "mesh.weft" };
     expect(await refusalOf(orders.getOrder({ orderId: "o1" }, { timeoutMs: 5_000 }))).toEqual(refused);
     expect(heard).toEqual([]);
@@ -164,7 +179,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const begun = Promise.withResolvers<void>();
     const left = Promise.withResolvers<void>();
     const product = await testServer(ProductService, {
-      getProduct(_, { signal }) {
+      batchGetProducts(_, { signal }) {
         begun.resolve();
         signal.addEventListener("abort", () => left.resolve());
         return new Promise<never>(() => {});
@@ -173,7 +188,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const products = meshClient(ProductService, opened(product.endpoint, protocol));
     const order = await testServer(OrderService, {
       async getOrder() {
-        await products.getProduct({ productId: "p1" });
+        await products.batchGetProducts({ productIds: ["p1"] });
         return {};
       },
     });
@@ -190,7 +205,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
   test("a deadline that passes takes the calls along that were made under it", async () => {
     const left = Promise.withResolvers<void>();
     const product = await testServer(ProductService, {
-      getProduct(_, { signal }) {
+      batchGetProducts(_, { signal }) {
         signal.addEventListener("abort", () => left.resolve());
         return new Promise<never>(() => {});
       },
@@ -198,7 +213,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const products = meshClient(ProductService, opened(product.endpoint, protocol));
     const order = await testServer(OrderService, {
       async getOrder() {
-        await products.getProduct({ productId: "p1" });
+        await products.batchGetProducts({ productIds: ["p1"] });
         return {};
       },
     });
@@ -231,7 +246,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
 
   test("what a called service answers does not pass through to the caller", async () => {
     const product = await testServer(ProductService, {
-      getProduct() {
+      batchGetProducts() {
         throw new ConnectError("the row of customer 7 is odd", Code.PermissionDenied, { "x-secret": "s" });
       },
       async *watchStock() {
@@ -242,7 +257,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const products = meshClient(ProductService, opened(product.endpoint, protocol));
     const order = await testServer(OrderService, {
       async getOrder() {
-        await products.getProduct({ productId: "p1" });
+        await products.batchGetProducts({ productIds: ["p1"] });
         return {};
       },
       async *watchOrder() {
@@ -264,14 +279,14 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
 test("outside of any work, a called service begins a trace and a request of its own", async () => {
   const works: ReturnType<typeof currentWork>[] = [];
   const server = await testServer(ProductService, {
-    getProduct() {
+    batchGetProducts() {
       works.push(currentWork());
       return {};
     },
   });
   const client = meshClient(ProductService, opened(server.endpoint, "grpc"));
-  await client.getProduct(product);
-  await client.getProduct(product);
+  await client.batchGetProducts(product);
+  await client.batchGetProducts(product);
   expect(works[0]?.trace.traceId).toMatch(/^[0-9a-f]{32}$/);
   expect(works[0]?.trace.traceId).not.toBe(works[1]?.trace.traceId);
   expect(works[0]?.requestId).not.toBe(works[1]?.requestId);

@@ -1,4 +1,4 @@
-import { constants, type ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 
@@ -19,8 +19,6 @@ export interface ConnectionAge {
   /** True if this connection of HTTP/1.1 should end with its present answer. */
   isOld(socket: Socket): boolean;
 }
-
-const EVERY_STREAM = 2 ** 31 - 1;
 
 /**
  * Bounds the age of connections (gRFC A9), so that a balancer of connections spreads callers over new instances too. The
@@ -48,15 +46,10 @@ export function connectionAge(
 }
 
 /**
- * Tells a peer to go, and closes the connection when its streams have ended. In two steps, as RFC 9113 (section 6.8) has
- * it: what the peer has sent by the time it learns of it is still served.
+ * Tells a peer to go, and closes the connection when its streams have ended. What the peer sent before it knew is above
+ * the last stream that the GOAWAY names, so that it knows it as refused. The notice before that, of RFC 9113 (section
+ * 6.8), would lose it in silence: once it has sent a GOAWAY of any number, nghttp2 ignores new streams.
  */
 export function retire(session: ServerHttp2Session): void {
-  if (session.destroyed || session.closed) return;
-  session.goaway(constants.NGHTTP2_NO_ERROR, EVERY_STREAM);
-  const close = () => {
-    if (!session.closed && !session.destroyed) session.close();
-  };
-  // Its answer comes after all that the peer sent before it knew.
-  if (!session.ping(close)) close();
+  if (!session.destroyed && !session.closed) session.close();
 }

@@ -76,6 +76,9 @@ const asJson: Encode = (error) => {
 // What a connection is worth: a body that may be longer is not read for the sake of keeping it.
 const MAX_UNREAD_BYTES = 4 * 2 ** 20;
 
+// Node's own client throws away what it has not read when the stream is closed.
+const READ_WITHIN_MS = 100;
+
 /** Answers a request whose body nobody has read, and lets its connection live on if that is short. */
 export function answerUnread(request: Request, response: Response, answer: EarlyAnswer): void {
   const { status, headers, body } = answer;
@@ -87,7 +90,7 @@ export function answerUnread(request: Request, response: Response, answer: Early
   }
   // What is left of an HTTP/1.1 request Node reads away by itself.
   (response as { end(body?: Uint8Array): void }).end(body);
-  if ("stream" in response) setImmediate(stopReading, response.stream);
+  if ("stream" in response) setTimeout(stopReading, READ_WITHIN_MS, response.stream).unref();
 }
 
 /** Tells an HTTP/2 peer, if it has not ended by itself, to send no more, which is no error (RFC 9113, section 8.1). */

@@ -285,20 +285,3 @@ test.each([
   });
   expect(response.status).toBe(status);
 });
-
-test("a call that comes while the server begins to drain is refused with DRAINING, and no pushback", async () => {
-  const { server, seen } = await overloaded();
-  const session = connectHttp2(server.url);
-  atEnd(async () => session.destroy());
-  await once(session, "remoteSettings");
-  const stream = session.request({ ":method": "POST", ":path": PATH, "content-type": "application/json" });
-  const stopped = server.stop(2 ** 31);
-  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
-  expect(JSON.parse(await text(stream))).toMatchObject({
-    code: "unavailable",
-    details: [{ debug: { reason: "DRAINING", domain: "mesh.weft" } }],
-  });
-  expect(headers).not.toHaveProperty("grpc-retry-pushback-ms");
-  expect(seen).toEqual([]);
-  await stopped;
-});

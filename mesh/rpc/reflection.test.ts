@@ -125,7 +125,7 @@ describe.each([
     );
     expect(numbers).toMatchObject({
       case: "allExtensionNumbersResponse",
-      value: { baseTypeName: containingType, extensionNumber: [51003] },
+      value: { baseTypeName: containingType, extensionNumber: [51003, 50610] },
     });
     expect(file?.case).toBe("fileDescriptorResponse");
   });
