@@ -35,6 +35,7 @@ import {
   service as serviceOption,
 } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import { MESH_DOMAIN } from "../contract/reasons.ts";
+import type { Clock } from "../core/clock.ts";
 import type { ManualClock } from "./clock.ts";
 
 /** A policy as a test states it. */
@@ -248,7 +249,7 @@ export interface Seen {
  * What stands below the policies: each attempt goes as its step says, and the last step repeats. An attempt whose
  * signal aborts rejects with the signal's reason, as a transport does.
  */
-export function scripted(clock: ManualClock, steps: readonly Step[]) {
+export function scripted(clock: Clock, steps: readonly Step[]) {
   const seen: Seen[] = [];
   async function next(request: UnaryRequest | StreamRequest): Promise<UnaryResponse | StreamResponse> {
     const step = steps[Math.min(seen.length, steps.length - 1)] ?? { never: true };
