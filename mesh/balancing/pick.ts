@@ -8,8 +8,8 @@ export interface Candidate {
   weight(): number;
 }
 
-/** Chooses one of several endpoints; undefined if there is none. */
-export type Pick = <C extends Candidate>(candidates: readonly C[]) => C | undefined;
+/** Chooses one of several endpoints; undefined if there is none. `isRetry` if one that the call has tried is left out. */
+export type Pick = <C extends Candidate>(candidates: readonly C[], isRetry?: boolean) => C | undefined;
 
 /** The picker of this name, with a memory of its own. */
 export function picker(name: BalancerName, random: () => number = Math.random): Pick {
@@ -62,12 +62,12 @@ function roundRobin(random: () => number): Pick {
   };
 }
 
-/** The same one as before if it is still there, else the first. */
+/** The same one as before if it is still there, else the first. The detour of a retry is no reason to stay there. */
 function pickFirst(): Pick {
   let last: Candidate | undefined;
-  return (candidates) => {
+  return (candidates, isRetry = false) => {
     const kept = candidates.find((each) => each === last) ?? candidates[0];
-    last = kept;
+    if (!isRetry) last = kept;
     return kept;
   };
 }

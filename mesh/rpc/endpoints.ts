@@ -152,7 +152,7 @@ export function endpointsOf(options: EndpointsOptions): Endpoints {
         isOpen: each.breaker.isOpen(),
         wasTried: tried.has(each),
       }));
-      const chosen = choose(endpoints);
+      const chosen = choose(endpoints, tried.size > 0);
       if (chosen) {
         chosen.isForced = isPanic;
         chosen.picked++;

@@ -43,13 +43,15 @@ export function pickEndpoint(endpoints: Endpoints, { clock, onNotSent }: PickOpt
       const endpoint = endpoints.pick(tried, refused);
       if (!endpoint) throw nobody(endpoints.all().length);
       request.contextValues.set(endpointKey, endpoint);
+      // From now on, not when it has failed: a hedge goes elsewhere while this attempt still runs.
+      const wasTried = tried.has(endpoint);
+      tried.add(endpoint);
       const end = endpoint.load.begin();
       const startedMs = clock.now();
       const failed = (error: unknown): boolean => {
         end();
         const outcome = outcomeOf(error);
         if (outcome.kind === "LOCAL_REJECT" && outcome.reason === "BREAKER_OPEN") return true;
-        tried.add(endpoint);
         learn(endpoint, error, clock.now() - startedMs);
         if (outcome.kind === "NOT_SENT") onNotSent();
         return false;
@@ -64,6 +66,7 @@ export function pickEndpoint(endpoints: Endpoints, { clock, onNotSent }: PickOpt
         return { ...response, message: ending(response.message, end, failed) };
       } catch (error) {
         if (!failed(error)) throw error;
+        if (!wasTried) tried.delete(endpoint);
         refused.add(endpoint);
       }
     }
