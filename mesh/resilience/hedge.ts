@@ -6,7 +6,9 @@ import { MIN_TIMEOUT_MS } from "./deadline.ts";
 import type { Latencies } from "./latency.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { callerLeft, HEDGE_LOST } from "./rejection.ts";
+import { markRetryExhausted } from "./retry.ts";
 import { type RetryGate, retryBudget } from "./retry-gate.ts";
+import { transparentRetries } from "./transparent.ts";
 
 /** What hedges are bounded by, and who is told. */
 export interface HedgeOptions extends Surroundings {
@@ -14,6 +16,7 @@ export interface HedgeOptions extends Surroundings {
   readonly latenciesOf?: (request: Request) => Latencies | undefined;
   /** True while the target is so busy that more calls would only slow it down. */
   readonly isBusy?: (request: Request) => boolean;
+  readonly onRetry?: (request: Request, how: "transparent", delayMs: number) => void;
   readonly onHedge?: (request: Request) => void;
   readonly onHedgeWon?: (request: Request) => void;
 }
@@ -24,10 +27,11 @@ const MIN_DELAY_MS = 1;
 /**
  * Makes another attempt beside one that is slow, for methods whose policy says `hedge`; the first good answer wins and
  * the others are given up (gRFC A6; Dean and Barroso, "The Tail at Scale"). Each hedge is asked of a budget, which
- * grpc-js and others leave out: without one hedging multiplies the load just when the target is slow.
+ * grpc-js and others leave out: without one hedging multiplies the load just when the target is slow. What never left
+ * or was refused unread is made good as it is without hedging, and costs no budget.
  */
 export function hedge(options: HedgeOptions = {}): Interceptor {
-  const { clock = systemClock, latenciesOf, isBusy = () => false, onHedge, onHedgeWon } = options;
+  const { clock = systemClock, latenciesOf, isBusy = () => false, onRetry, onHedge, onHedgeWon } = options;
   const budgets = new Map<string, RetryGate>();
 
   const budgetOf = (name: string, ratio: number) => {
@@ -52,6 +56,7 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
 
     return new Promise<UnaryResponse>((resolve, reject) => {
       const active = new Set<AbortController>();
+      const transparentMsOf = transparentRetries();
       const parent = request.signal;
       let sent = 0;
       let isOver = false;
@@ -80,7 +85,7 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
           send();
           plan(delayMs);
         } else if (active.size === 0) {
-          settle(() => reject(lastError), undefined);
+          giveUp(lastError);
         }
       }
 
@@ -90,20 +95,35 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
         if (number > 1) onHedge?.(request);
         const controller = new AbortController();
         active.add(controller);
-        const attempt = { number, isLast: true };
-        // Attempts that run side by side write their own headers.
-        const header = number === 1 ? request.header : new Headers(request.header);
-        next(asAttempt({ ...request, header, signal: controller.signal }, attempt)).then(
+        attempt(number, controller.signal).then(
           (response) => {
             active.delete(controller);
             if (number > 1 && !isOver) onHedgeWon?.(request);
-            settle(() => resolve(response as UnaryResponse), HEDGE_LOST);
+            settle(() => resolve(response), HEDGE_LOST);
           },
           (error) => {
             active.delete(controller);
             if (!isOver) failed(error, outcomeOf(error));
           },
         );
+      }
+
+      async function attempt(number: number, signal: AbortSignal): Promise<UnaryResponse> {
+        for (;;) {
+          // Attempts that run side by side write their own headers.
+          const header = number === 1 ? request.header : new Headers(request.header);
+          try {
+            const sent = asAttempt({ ...request, header, signal }, { number, isLast: true });
+            return (await next(sent)) as UnaryResponse;
+          } catch (error) {
+            const delayMs = signal.aborted ? undefined : transparentMsOf(outcomeOf(error));
+            if (delayMs === undefined || call.deadlineMs - clock.now() - delayMs < MIN_TIMEOUT_MS)
+              throw error;
+            onRetry?.(request, "transparent", delayMs);
+            if (delayMs > 0) await clock.sleep(delayMs, signal);
+            if (signal.aborted) throw signal.reason;
+          }
+        }
       }
 
       function failed(error: unknown, outcome: Outcome): void {
@@ -125,7 +145,12 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
           send();
           plan(delayMs);
         }
-        if (active.size === 0) settle(() => reject(error), undefined);
+        if (active.size === 0) giveUp(error);
+      }
+
+      function giveUp(error: unknown): void {
+        if (outcomeOf(error).kind !== "LOCAL_REJECT") markRetryExhausted(error);
+        settle(() => reject(error), undefined);
       }
 
       /** True if the code is one that another attempt cannot better, whenever the server wants to be asked again. */

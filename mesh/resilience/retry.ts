@@ -19,6 +19,7 @@ import type { Latencies } from "./latency.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { callerLeft } from "./rejection.ts";
 import { type RetryGate, retryGate } from "./retry-gate.ts";
+import { transparentRetries } from "./transparent.ts";
 
 /** Why a call that could have been retried was not. */
 export type Suppressed = "ATTEMPTS" | "BUDGET" | "TIME" | "SIZE";
@@ -34,8 +35,6 @@ export interface RetryOptions extends Surroundings {
   readonly onSuppressed?: (request: Request, why: Suppressed) => void;
 }
 
-// A call that was never sent goes elsewhere at once, and then not at once: the list of endpoints may be old.
-const TRANSPARENT_DELAYS_MS = [0, 10, 50];
 const MAX_RETRIED_BYTES = 256 * 1024;
 
 /**
@@ -60,8 +59,7 @@ export function retry(options: RetryOptions = {}): Interceptor {
 
     let number = 1;
     let taken = 0;
-    let unsent = 0;
-    let wasRefused = false;
+    const transparentMsOf = transparentRetries();
     // Of the present sequence of waits, which begins anew after a pushback.
     let failures = 0;
 
@@ -78,13 +76,7 @@ export function retry(options: RetryOptions = {}): Interceptor {
         outcome = outcomeOf(error);
       }
 
-      const transparentMs =
-        outcome.kind === "NOT_SENT"
-          ? TRANSPARENT_DELAYS_MS[unsent++]
-          : outcome.kind === "REFUSED" && !wasRefused
-            ? 0
-            : undefined;
-      if (outcome.kind === "REFUSED") wasRefused = true;
+      const transparentMs = transparentMsOf(outcome);
       if (transparentMs === undefined && isHeldAgainst(outcome, call)) gate.ended(true);
       if (request.signal.aborted || !mayRepeat()) throw failure;
 

@@ -56,6 +56,7 @@ export function clientStack(target: TargetState, own: OwnFallback = {}): Interce
       ...surroundings,
       latenciesOf,
       isBusy: target.isBusy,
+      onRetry: observer.retried,
       onHedge: observer.hedged,
       onHedgeWon: observer.hedgeWon,
     }),
