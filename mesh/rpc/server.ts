@@ -5,6 +5,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { file_grpc_health_v1_health, Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { type Policies, policies as readPolicies } from "../contract/policy.ts";
+import { assertPolicies } from "../contract/policy-problems.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Sampler } from "../core/trace.ts";
@@ -91,9 +92,10 @@ const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 
 /**
  * Serves gRPC, gRPC-Web and the Connect protocol, and HTTP pages, on one port, over HTTP/1.1 and cleartext HTTP/2,
- * with health and reflection. Rejects if the port is taken.
+ * with health and reflection. Rejects if the port is taken, or if the contracts' policies cannot work.
  */
 export async function startServer(options: ServerOptions): Promise<MeshServer> {
+  assertPolicies(options.services);
   const { services, log, clock = systemClock, random = Math.random, maxStreams = 1_000 } = options;
   const { policies = readPolicies(), telemetry, faults } = options;
   const drain = new AbortController();

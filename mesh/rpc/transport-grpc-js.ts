@@ -47,6 +47,9 @@ export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): 
     "grpc.enable_channelz": 0,
     // What was not begun is for the client stack to send again, to another endpoint, and once.
     "grpc.enable_retries": 0,
+    // A peer that is gone without a word is noticed while a call waits for it, as by a watch of its health.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
     "grpc.max_receive_message_length": maxMessageBytes,
