@@ -46,7 +46,7 @@ describe.each(released.length > 0 ? released : [unreleased])("%s", (image) => {
     {
       what: "deleting an RPC",
       path: "proto/shop/order/v1/order_service.proto",
-      from: /^ *rpc CancelOrder\([^}]*}$/m,
+      from: /^ {2}rpc CancelOrder\([\s\S]*?^ {2}\}$/m,
       to: "",
       says: 'RPC "CancelOrder" on service "OrderService" was deleted',
     },

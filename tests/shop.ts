@@ -1,12 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
 import { afterAll } from "vitest";
+import { MethodPolicySchema } from "../gen/mesh/policy/v1/policy_pb.ts";
 import { CustomerService } from "../gen/shop/customer/v1/customer_service_pb.ts";
 import { OrderService } from "../gen/shop/order/v1/order_service_pb.ts";
 import { PaymentService } from "../gen/shop/payment/v1/payment_service_pb.ts";
 import { ProductService } from "../gen/shop/product/v1/product_service_pb.ts";
 import { ReviewService } from "../gen/shop/review/v1/review_service_pb.ts";
+import { policies } from "../mesh/contract/policy.ts";
 import { meshClient, openTarget } from "../mesh/rpc/client.ts";
 import { type ServiceName, startSystem } from "../services/run.ts";
 import { resetSystem } from "../tools/local/reset.ts";
@@ -29,18 +32,28 @@ export async function openShop(env: Readonly<Record<string, string>> = {}) {
   return shop;
 }
 
-/** Clients that reach every instance, as an outsider would: without retries. */
+// A test wants to see what is, not what was a moment ago.
+const KEEPS_NOTHING = create(MethodPolicySchema, {
+  cache: { ttl: {}, staleWhileRevalidate: {}, staleIfError: {} },
+});
+
+/** Clients that reach every instance, as the services of the shop do, and keep no answers. */
 export function clientsOf(system: System<ServiceName>) {
+  const methods = { "shop.product.v1.ProductService/GetProduct": KEEPS_NOTHING };
+  const options = { policies: policies({ services: {}, methods }) };
   const target = (service: ServiceName) =>
-    openTarget({
-      target: {
-        scheme: "static",
-        endpoints: system.instances
-          .filter((each) => each.service === service)
-          .map(({ port }) => ({ host: "127.0.0.1", port })),
+    openTarget(
+      {
+        target: {
+          scheme: "static",
+          endpoints: system.instances
+            .filter((each) => each.service === service)
+            .map(({ port }) => ({ host: "127.0.0.1", port })),
+        },
+        protocol: "grpc",
       },
-      protocol: "grpc",
-    });
+      options,
+    );
   const targets = {
     product: target("product"),
     review: target("review"),

@@ -18,7 +18,8 @@ const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 // Half of libuv's threads; the others are for files, names and signatures.
 const MAX_RUNNING = 2;
-const MAX_WAITING = 32;
+// Fewer in all than the server lets in at its lowest, so that sign-ins keep no other call out.
+const MAX_WAITING = 4;
 
 /** Hashes and checks passwords, a few at a time. Throws TOO_MANY_SIGN_INS when too many wait already. */
 export interface Passwords {

@@ -290,7 +290,7 @@ test("a repeated request is answered though no other service is there, and a new
   expect((await alone.client.placeOrder(wanted({ requestId }))).order?.orderId).toBe(first.orderId);
   expect(await refusalOf(alone.client.placeOrder(wanted()))).toMatchObject({
     code: "Unavailable",
-    reason: "DEPENDENCY_UNAVAILABLE",
+    reason: "RETRY_EXHAUSTED_DOWNSTREAM",
   });
   await alone.stop();
 });
