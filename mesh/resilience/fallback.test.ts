@@ -44,7 +44,7 @@ type Answer = (request: { toyId: string }, error: unknown) => unknown;
 /** Calls whose answers come from `get` and `find` where the server, which goes as scripted, has none. */
 function falling(
   steps: readonly Step[],
-  own: { get?: Answer; find?: Answer } = {},
+  own: Readonly<Record<string, Answer>> = {},
   options: FallbackOptions = {},
   clock = manualClock(),
 ) {
@@ -55,7 +55,7 @@ function falling(
     fallback({
       clock,
       service,
-      fallbacks: own as FallbackOptions["fallbacks"] & {},
+      fallbacks: own,
       cache: kept,
       onDegraded: (_, how) => void told.push(how),
       ...options,
@@ -165,7 +165,7 @@ describe("the caller's answer stands in", () => {
   });
 
   test("not for another method, a stream, or another service", async () => {
-    const own = { get: () => ({ text: "own" }) };
+    const own = { get: () => ({ text: "own" }), watch: () => ({ text: "own" }) };
     const error = statusError(Code.Unavailable);
     const { call } = falling([{ error }], own);
     expect((await call(unaryRequest(methodNamed(service, "Put")))).error).toBe(error);

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { currentWork, type Work } from "../core/work.ts";
+import { manualClock } from "../testing/clock.ts";
+import { scriptedBackend, UNAVAILABLE } from "../testing/scripted-backend.ts";
 import { testServer } from "../testing/server.ts";
+import { countable, duration, toyClient } from "../testing/toy-client.ts";
 import { WIRE_PROTOCOLS } from "../testing/wire-protocols.ts";
 import { meshClient } from "./client.ts";
 
@@ -70,4 +73,36 @@ test("calls side by side do not mix", async () => {
     Promise.all(ids.map((id) => client.getProduct({ productId: "p1" }, { headers: { "x-request-id": id } }))),
   );
   expect(seen.map((work) => work.requestId).sort()).toEqual([...ids].sort());
+});
+
+test("a call is a retry if its caller has made attempts before (A6)", async () => {
+  const isRetry = async (previous: string) =>
+    (await get({ "grpc-previous-rpc-attempts": previous }))[0]?.isRetry;
+  expect((await get())[0]?.isRetry).toBe(false);
+  expect([await isRetry("1"), await isRetry("4")]).toEqual([true, true]);
+  expect([await isRetry("0"), await isRetry("-1"), await isRetry("abc")]).toEqual([false, false, false]);
+});
+
+test("what a retry calls counts half towards the budget of retries (5.5)", async () => {
+  const waits = { initialBackoff: duration(0), maxBackoff: duration(0) };
+  // A retry for each call, and next to nothing beside.
+  const gate = { case: "retryBudget" as const, value: { ratio: 1, minPerSecond: 0.001 } };
+  const service = countable({
+    service: { gate, breaker: { consecutive: 100, minCalls: 100 } },
+    ask: { redundancy: { case: "retry", value: waits } },
+  });
+  const end = await scriptedBackend({ protocol: "connect", service });
+  end.always(UNAVAILABLE);
+  const below = toyClient("connect", service, [end.endpoint], { clock: manualClock() });
+  const middle = await testServer(service, { ask: ({ text }) => below.ask({ text }) });
+  const edge = toyClient("connect", service, [middle.endpoint]);
+  const attemptsFor = async (headers: Record<string, string>) => {
+    const before = end.attempts.length;
+    await edge.ask({}, { headers }).catch(() => {});
+    return end.attempts.length - before;
+  };
+  expect(await attemptsFor({})).toBe(2);
+  const retried = { "grpc-previous-rpc-attempts": "1" };
+  expect(await attemptsFor(retried)).toBe(1);
+  expect(await attemptsFor(retried)).toBe(2);
 });

@@ -2,6 +2,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AppError } from "../core/errors.ts";
+import { markRetryExhausted } from "../resilience/retry.ts";
+import { refusalOf } from "../testing/refusal.ts";
+import { scriptedBackend, UNAVAILABLE } from "../testing/scripted-backend.ts";
+import { testServer } from "../testing/server.ts";
+import { countable, toyClient } from "../testing/toy-client.ts";
 import { markAsAnswer, reasonOf, toConnectError } from "./errors.ts";
 
 const refusal = new AppError("only 3 are left", {
@@ -97,6 +102,38 @@ describe("what a called service answered", () => {
     expect(left).toMatchObject({ code: Code.Internal, reason: "INTERNAL", text: "internal error" });
   });
 
+  describe("after retries of our own, or with the wish that there be none (5.5)", () => {
+    const left = (error: ConnectError) => {
+      const { metadata } = toConnectError(markAsAnswer(error));
+      return { ...leaving(error), pushback: metadata.get("grpc-retry-pushback-ms") };
+    };
+    const exhausted = {
+      code: Code.Unavailable,
+      reason: "RETRY_EXHAUSTED_DOWNSTREAM",
+      domain: "mesh.weft",
+      pushback: "-1",
+    };
+
+    test.each([Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted, Code.Internal])(
+      "with code %d tells our caller that it need not begin its own",
+      (code) => {
+        const error = new ConnectError("their words", code);
+        markRetryExhausted(error);
+        expect(left(error)).toMatchObject(exhausted);
+        expect(left(new ConnectError("their words", code, { "grpc-retry-pushback-ms": "-1" }))).toMatchObject(
+          exhausted,
+        );
+      },
+    );
+
+    test("is not what an error says that names a time, or no wish at all", () => {
+      const soon = new ConnectError("their words", Code.Unavailable, { "grpc-retry-pushback-ms": "100" });
+      for (const error of [soon, new ConnectError("their words", Code.Unavailable)]) {
+        expect(left(error)).toMatchObject({ reason: "DEPENDENCY_UNAVAILABLE", pushback: null });
+      }
+    });
+  });
+
   test("marks nothing that is no ConnectError", () => {
     expect(markAsAnswer(refusal)).toBe(refusal);
     expect(leaving(refusal)).toMatchObject({ reason: "OUT_OF_STOCK" });
@@ -118,3 +155,31 @@ test("the reason is found on both sides of the wire, and nowhere else", () => {
   expect(reasonOf(new ConnectError("none", Code.NotFound))).toBeUndefined();
   expect(reasonOf(new Error("none"))).toBeUndefined();
 });
+
+test.each(["grpc", "connect"] as const)(
+  "in a chain of three over %s whose end is away only the last caller retries (R8)",
+  async (protocol) => {
+    const service = countable();
+    const end = await scriptedBackend({ protocol, service });
+    end.always(UNAVAILABLE);
+    const asked = { middle: 0, first: 0 };
+    const middle = await testServer(service, {
+      ask({ text }) {
+        asked.middle++;
+        return toyClient(protocol, service, [end.endpoint]).ask({ text });
+      },
+    });
+    const first = await testServer(service, {
+      ask({ text }) {
+        asked.first++;
+        return toyClient(protocol, service, [middle.endpoint]).ask({ text });
+      },
+    });
+    const edge = toyClient(protocol, service, [first.endpoint]);
+    expect(await refusalOf(edge.ask({}))).toMatchObject({
+      code: "Unavailable",
+      reason: "RETRY_EXHAUSTED_DOWNSTREAM",
+    });
+    expect({ ...asked, end: end.attempts.length }).toEqual({ first: 1, middle: 1, end: 3 });
+  },
+);
