@@ -42,7 +42,7 @@ async function answerTo(url: string, timeoutMs: number) {
   return { status: response.status, body: await response.json() };
 }
 
-test("a handler that ignores its signal is answered for at its deadline (B5)", async () => {
+test("a handler that ignores its signal is answered for at its deadline, and counted until it ends (D4, B5)", async () => {
   const { server, works, release, ended } = await stubborn();
   const answer = await answerTo(server.url, 50);
   expect(answer).toMatchObject({
@@ -54,8 +54,10 @@ test("a handler that ignores its signal is answered for at its deadline (B5)", a
   });
   // The answer has come while the handler still works: only now it is let go.
   expect(works[0]?.signal?.aborted).toBe(true);
+  expect(server.state().abandonedHandlers).toBe(1);
   release();
   await ended;
+  await expect.poll(() => server.state().abandonedHandlers).toBe(0);
 });
 
 test.each(WIRE_PROTOCOLS)("so it is over $name, for a caller that names no timeout", async (protocol) => {
@@ -113,7 +115,7 @@ test.each([
   ["grpc-timeout", "1000H", "gRPC by connect-node"],
   ["grpc-timeout", "99999999H", "gRPC by connect-node"],
   ["grpc-timeout", "1000H", "gRPC-Web over HTTP/1.1"],
-])("%s: %s is patience, not haste, over %s (B4, B13)", async (header, value, name) => {
+])("%s: %s is patience, not haste, over %s (D5, B4, B13)", async (header, value, name) => {
   const server = await testServer(ProductService, {
     async getProduct(_, { signal }) {
       // A timer that was set to too much fires after 1 ms: before this one, which is set later.
@@ -136,8 +138,14 @@ test.each([
 
 test.each([
   ["connect-timeout-ms", "soon", "Connect over HTTP/1.1"],
+  ["connect-timeout-ms", "-1", "Connect over HTTP/1.1"],
+  ["connect-timeout-ms", "99.5", "Connect over HTTP/2"],
+  ["connect-timeout-ms", "99999999999", "Connect over HTTP/2"],
   ["grpc-timeout", "soon", "gRPC by connect-node"],
-])("%s: %s is INVALID_ARGUMENT", async (header, value, name) => {
+  ["grpc-timeout", "5 S", "gRPC by connect-node"],
+  ["grpc-timeout", "123456789m", "gRPC by connect-node"],
+  ["grpc-timeout", "5", "gRPC-Web over HTTP/1.1"],
+])("%s: %s is INVALID_ARGUMENT (D5)", async (header, value, name) => {
   const server = await testServer(ProductService, { getProduct: () => ({}) });
   const protocol = WIRE_PROTOCOLS.find((each) => each.name === name);
   const client = meshClient(ProductService, protocol?.open(server) as never);
