@@ -46,23 +46,27 @@ const isServing = async (natsUrl: string) => (await connect({ servers: natsUrl, 
 test("every service runs, product twice, with what it needs and no secret of another", async () => {
   vi.stubEnv("AWS_SECRET_ACCESS_KEY", "not for services");
   vi.stubEnv("PRODUCT_TRANSPORT", "connect");
+  vi.stubEnv("PAYMENT_TARGET", "static:///127.0.0.1:7");
+  vi.stubEnv("MESH_POLICY_FILE", "here.json");
   onTestFinished(() => void vi.unstubAllEnvs());
-  const { system, instance, envOf, dataDir } = await start({ env: { EXTRA: "1" } });
+  const { system, instance, envOf, dataDir, said } = await start({ env: { EXTRA: "1" } });
+  expect(said.join()).toContain(
+    "open there without a token (MESH_AUTH=off); faults on demand: MESH_FAULTS=on",
+  );
   expect(system.instances.map((each) => each.instance)).toEqual([
     ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1"],
   ]);
   const order = await envOf(instance("order-1").port);
-  const target = (...names: string[]) =>
-    `static:///${names.map((name) => `127.0.0.1:${instance(name).port}`)}`;
   expect(order).toMatchObject({
     PORT: String(instance("order-1").port),
     ...{ HOST: "127.0.0.1", INSTANCE: "order-1", SEED: "demo", MESH_AUTH: "off", EXTRA: "1" },
     DATABASE_URL: system.databaseUrls.order,
     NATS_URL: system.natsUrl,
     PRODUCT_TRANSPORT: "connect",
-    PRODUCT_TARGET: target("product-1", "product-2"),
-    PAYMENT_TARGET: target("payment-1"),
-    CUSTOMER_TARGET: target("customer-1"),
+    PRODUCT_TARGET: "nats:///product",
+    PAYMENT_TARGET: "static:///127.0.0.1:7",
+    CUSTOMER_TARGET: "nats:///customer",
+    ...{ MESH_FAULTS: "on", MESH_METRICS_BY_ENDPOINT: "true", MESH_POLICY_FILE: "here.json" },
   });
   expect(system.address("product")).toBe(`127.0.0.1:${instance("product-1").port}`);
   const payment = await envOf(instance("payment-1").port);

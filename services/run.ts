@@ -1,5 +1,6 @@
 import { join, relative, resolve } from "node:path";
 import { provision } from "../mesh/store/provision.ts";
+import { untilDiscovered } from "../tools/local/discovered.ts";
 import { findGrpcurl } from "../tools/local/grpcurl.ts";
 import { passedOn, startInstance } from "../tools/local/instance.ts";
 import { assertPortsFree, freePorts } from "../tools/local/ports.ts";
@@ -33,6 +34,14 @@ const CHECKOUT = resolve(import.meta.dirname, "..");
 const DATA_DIR = join(CHECKOUT, ".data");
 const TOOLS_DIR = join(CHECKOUT, ".tools");
 const READY_TIMEOUT_MS = 60_000;
+// What every service gets here and nowhere else: this is for looking at it, and for breaking it.
+const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
+  SEED: "demo",
+  MESH_AUTH: "off",
+  MESH_FAULTS: "on",
+  MESH_METRICS_BY_ENDPOINT: "true",
+};
+const PASSED_ON = ["MESH_FAULTS", "MESH_OPERATOR_TOKEN", "MESH_POLICY_FILE"];
 const SERVICE_GRACE_MS = 7500;
 
 /** Starts PostgreSQL, NATS and every service, and returns once all are well. On failure nothing is left running. */
@@ -70,7 +79,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
   const databaseUrls = await makeDatabases(servers.databaseUrl, dataDir, options.databasePrefix ?? "weft_");
   signal?.throwIfAborted();
 
-  say("starting the services: on 127.0.0.1 only, and open there without a token (MESH_AUTH=off)");
+  const settings = { ...LOCAL_SETTINGS, ...passedOn(process.env, PASSED_ON) };
+  say(
+    "starting the services: on 127.0.0.1 only, and open there without a token (MESH_AUTH=off); " +
+      `faults on demand: MESH_FAULTS=${settings.MESH_FAULTS}`,
+  );
   const instances = places.map(({ service, instance, port, calls }) =>
     startInstance({
       service,
@@ -79,22 +92,19 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
       command: [findNode(), join(options.servicesDir ?? import.meta.dirname, service, "main.ts")],
       cwd: CHECKOUT,
       env: {
+        ...settings,
+        ...Object.fromEntries(calls.map((callee) => [`${callee.toUpperCase()}_TARGET`, `nats:///${callee}`])),
         // Nothing else of ours: order must not see payment's database.
         ...passedOn(
           process.env,
-          calls.map((callee) => `${callee.toUpperCase()}_TRANSPORT`),
+          calls.flatMap((callee) => [`${callee.toUpperCase()}_TRANSPORT`, `${callee.toUpperCase()}_TARGET`]),
         ),
         PORT: String(port),
         HOST: "127.0.0.1",
         INSTANCE: instance,
         DATABASE_URL: databaseUrls[service],
         NATS_URL: servers.natsUrl,
-        SEED: "demo",
-        MESH_AUTH: "off",
         NODE_COMPILE_CACHE: join(dataDir, "compile-cache"),
-        ...Object.fromEntries(
-          calls.map((callee) => [`${callee.toUpperCase()}_TARGET`, targetOf(callee, shop)]),
-        ),
         ...options.env,
       },
       logDir: join(dataDir, "logs"),
@@ -105,9 +115,16 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
   );
   undo.defer(async () => void (await Promise.all(instances.map((each) => each.end(SERVICE_GRACE_MS)))));
   await Promise.all(instances.map((each) => each.untilHealthy(readyTimeoutMs, signal)));
+  const running = (name: string) => instances.filter(({ service }) => service === name).length;
+  const operatorToken = options.env?.MESH_OPERATOR_TOKEN ?? settings.MESH_OPERATOR_TOKEN ?? "";
+  await Promise.all(
+    instances.map(({ instance, port }) =>
+      untilDiscovered({ instance, port, running, operatorToken, timeoutMs: readyTimeoutMs, signal }),
+    ),
+  );
 
-  const running = undo.move();
-  const stop = () => running.disposeAsync();
+  const started = undo.move();
+  const stop = () => started.disposeAsync();
   return systemOf({ instances, servers, databaseUrls, readyTimeoutMs, stop });
 }
 
@@ -129,11 +146,6 @@ async function makeDatabases(
   for (const name of names)
     urls[name] = await provision(adminUrl, { name: `${prefix}${name}`, password: passwords[name] });
   return urls as Record<ServiceName, string>;
-}
-
-function targetOf(service: ServiceName, shop: readonly Service[]): string {
-  const ports = shop.find((each) => each.service === service)?.ports ?? [];
-  return `static:///${ports.map((port) => `127.0.0.1:${port}`).join(",")}`;
 }
 
 /** Ours, if it is new enough to run TypeScript as it is; else the one that npm has brought. */
