@@ -52,7 +52,8 @@ check-proto: $(INSTALLED)
 .PHONY: check-gen
 check-gen: $(INSTALLED)
 	buf generate
-	git diff --exit-code --stat -- gen
+	node tools/contracts/service-config.ts
+	git diff --exit-code --stat -- gen contracts/service-config
 
 .PHONY: breaking
 breaking: $(INSTALLED) ## Compare the contracts with every release and with the main branch
@@ -61,6 +62,10 @@ breaking: $(INSTALLED) ## Compare the contracts with every release and with the 
 .PHONY: gen
 gen: $(INSTALLED) ## Generate gen/ from proto/
 	buf generate
+
+.PHONY: service-config
+service-config: setup ## Write the call policies as gRPC service config, for clients in other languages
+	@node tools/contracts/service-config.ts
 
 .PHONY: format
 format: $(INSTALLED) ## Format code and contracts
