@@ -52,11 +52,11 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Interceptor
       if (!response.stream || !isServers) begin();
       if (!response.stream) return response;
       const end = (error: unknown) => {
-        if (hasBegun) permit?.broke(judge(error));
+        // Once it has begun it may well last until its deadline: that is no failure.
+        if (hasBegun) permit?.broke(healthOf(outcomeOf(error)));
         else permit?.record(judge(error), clock.now() - startedMs);
       };
-      const leave = () => permit?.record("NOTHING", 0);
-      return { ...response, message: watching(response.message, begin, end, leave) };
+      return { ...response, message: watching(response.message, begin, end) };
     } catch (error) {
       permit?.record(judge(error), clock.now() - startedMs);
       throw error;
@@ -74,7 +74,6 @@ async function* watching<T>(
   messages: AsyncIterable<T>,
   begin: () => void,
   broke: (error: unknown) => void,
-  leave: () => void,
 ): AsyncGenerator<T> {
   try {
     for await (const message of messages) {
@@ -85,8 +84,6 @@ async function* watching<T>(
   } catch (error) {
     broke(error);
     throw error;
-  } finally {
-    leave();
   }
 }
 
