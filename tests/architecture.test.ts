@@ -102,6 +102,36 @@ test.each(Object.entries(ROOMS))("mesh/%s enters only the rooms below it", (room
   expect(offences(below(`mesh/${room}`), allows)).toEqual([]);
 });
 
+/** These files, and all that they load, by way of others too. */
+function loadedBy(files: readonly string[]): Set<string> {
+  const loaded = new Set<string>();
+  const load = (file: string) => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    const source = code.find((each) => each.file === file);
+    for (const { to, isOurs, isTypeOnly } of source?.imports ?? []) if (isOurs && !isTypeOnly) load(to);
+  };
+  for (const file of files) load(file);
+  return loaded;
+}
+
+test("what a browser may load uses nothing of Node", () => {
+  const forBrowsers = below("mesh/resilience", "mesh/contract");
+  const loaded = loadedBy(code.map(({ file }) => file).filter(forBrowsers));
+  expect([...loaded]).toEqual(
+    expect.arrayContaining(["mesh/core/clock.ts", "gen/mesh/policy/v1/policy_pb.ts"]),
+  );
+  const packages = /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|lru-cache)$/;
+  const ofNode = offences(
+    (file) => loaded.has(file),
+    (to) => !isPackage(to) || packages.test(to),
+  );
+  expect(ofNode).toEqual([]);
+  const globals = /\b(process\.\w|Buffer\.\w|setImmediate\()/;
+  const users = code.filter(({ file, text }) => loaded.has(file) && globals.test(text));
+  expect(users.map(({ file }) => file)).toEqual([]);
+});
+
 const SERVICES = readdirSync(join(ROOT, "services"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);

@@ -7,6 +7,9 @@ const NOT_SENT =
 const LOST =
   /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_HTTP2_INVALID_STREAM|ERR_STREAM_DESTROYED|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_SESSION_ERROR|UND_ERR_SOCKET)$/;
 const REFUSED = /NGHTTP2_REFUSED_STREAM/;
+// What the fetch of Chromium, Firefox and Safari says of any failure of the network; how far the call came it does not tell.
+const LOST_IN_BROWSER =
+  /^(failed to fetch|network error|networkerror when attempting to fetch resource\.|error in body stream|load failed|the network connection was lost\.)$/i;
 
 /**
  * Says of a connection that failed what gRPC says of it: UNAVAILABLE, and how far the call came. Connect's transports
@@ -41,9 +44,7 @@ function deliveryBehind(error: unknown): Delivery | undefined {
       if (REFUSED.test(e.message)) return "REFUSED";
       if (LOST.test(code)) return "LOST";
     }
-    // What a browser's fetch says of any failure of the network; how far the call came it does not tell.
-    if (e instanceof TypeError && depth > 0 && /fetch|network|load failed/i.test(e.message) && !e.cause)
-      return "LOST";
+    if (e instanceof TypeError && LOST_IN_BROWSER.test(e.message)) return "LOST";
   }
   return undefined;
 }

@@ -70,7 +70,7 @@ export function toyService(policies: ToyPolicies = {}): ToyService {
     package: typePackage,
     syntax: "proto3",
     messageType: [
-      { name: "Question", field: [text("text", 1), text("request_id", 2)] },
+      { name: "Question", field: [text("text", 1), text("request_id", 2, "requestId")] },
       { name: "Answer", field: [text("text", 1)] },
     ],
     service: [
@@ -89,10 +89,11 @@ export function toyService(policies: ToyPolicies = {}): ToyService {
   return registry.getService(`${typePackage}.ToyService`) as unknown as ToyService;
 }
 
-function text(name: string, number: number) {
+function text(name: string, number: number, jsonName = name) {
   return {
     name,
     number,
+    jsonName,
     type: FieldDescriptorProto_Type.STRING,
     label: FieldDescriptorProto_Label.OPTIONAL,
   };
