@@ -1,0 +1,128 @@
+import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { servicePolicy } from "../contract/policy.ts";
+import { DeliveryError } from "../resilience/delivery.ts";
+import { manualClock } from "../testing/clock.ts";
+import { refusalOf } from "../testing/refusal.ts";
+import { fails, scriptedBackend, UNAVAILABLE } from "../testing/scripted-backend.ts";
+import { countable, toyTarget } from "../testing/toy-client.ts";
+import { meshClient } from "./client.ts";
+import { endpointsOf } from "./endpoints.ts";
+import { pickEndpoint } from "./pick-endpoint.ts";
+
+const NO_RETRY = { redundancy: { case: "retry" as const, value: { maxAttempts: 1 } } };
+
+/** A layer above endpoints of which nothing is known yet, with a request of a call that has a second left. */
+function unknown(failure?: Error) {
+  const clock = manualClock();
+  const endpoints = endpointsOf({
+    open: () => ({
+      unary: () => Promise.reject(new Error("the test sends nothing")),
+      stream: () => Promise.reject(new Error("the test sends nothing")),
+      close() {},
+    }),
+    policies: servicePolicy(Health),
+    clock,
+    random: () => 0.5,
+    watchesHealth: false,
+  });
+  const caller = new AbortController();
+  const request = {
+    stream: false as const,
+    service: Health,
+    method: Health.method.check,
+    requestMethod: "POST",
+    url: "http://nowhere",
+    header: new Headers({ "grpc-timeout": "1S" }),
+    signal: caller.signal,
+    contextValues: createContextValues(),
+    message: { $typeName: "grpc.health.v1.HealthCheckRequest", service: "" },
+  };
+  let lookups = 0;
+  const layer = pickEndpoint(endpoints, { clock, onNotSent: () => void lookups++ });
+  const call = layer(async () => {
+    if (failure) throw failure;
+    return { stream: false } as never;
+  })(request as never);
+  return { clock, endpoints, caller, call, lookups: () => lookups };
+}
+
+test("a call waits until it is known for the first time who is there", async () => {
+  const { endpoints, call } = unknown();
+  endpoints.update([{ host: "h", port: 1 }]);
+  await call;
+  expect(endpoints.all()[0]?.picked).toBe(1);
+});
+
+test("it waits no longer than its deadline", async () => {
+  const { clock, call } = unknown();
+  const refused = expect(refusalOf(call)).resolves.toMatchObject({ code: "DeadlineExceeded" });
+  clock.advance(1_000);
+  await refused;
+});
+
+test("its caller may leave", async () => {
+  const { caller, call } = unknown();
+  const refused = expect(call).rejects.toMatchObject({ code: Code.Canceled });
+  caller.abort();
+  await refused;
+});
+
+/** A client of one backend without retries, and its endpoint. */
+async function one() {
+  const clock = manualClock();
+  const service = countable({ service: { defaults: NO_RETRY } });
+  const backend = await scriptedBackend({ protocol: "grpc", service });
+  const target = toyTarget("grpc", service, [backend.endpoint], { clock });
+  const [endpoint] = target.state.endpoints.all();
+  if (!endpoint) throw new Error("the endpoint is known");
+  return { clock, backend, endpoint, client: meshClient(service, target) };
+}
+
+test("an endpoint that fails counts as slow as 5 s, or as long as it wants to be left alone (L5)", async () => {
+  const { backend, endpoint, client } = await one();
+  backend.plays(UNAVAILABLE);
+  await client.ask({}).catch(() => {});
+  expect(endpoint.load.latencyMs()).toBe(5_000);
+  expect(endpoint.lastError?.text).toContain("as the script says");
+  backend.plays(fails(Code.Unavailable, { pushback: "20000" }));
+  await client.ask({}).catch(() => {});
+  expect(endpoint.load.latencyMs()).toBe(20_000);
+});
+
+test("one that refuses what is asked of it does not", async () => {
+  const { backend, endpoint, client } = await one();
+  backend.plays(fails(Code.InvalidArgument));
+  await client.ask({}).catch(() => {});
+  expect([endpoint.load.latencyMs(), endpoint.lastError]).toEqual([0, undefined]);
+});
+
+test("a call that was given up tells that it would have taken longer, and frees its place", async () => {
+  const { clock, backend, endpoint, client } = await one();
+  backend.plays({ does: "hang" });
+  const leaving = new AbortController();
+  const call = client.ask({}, { signal: leaving.signal }).catch(() => {});
+  await backend.whenArrived(1);
+  expect(endpoint.load.pending).toBe(1);
+  clock.advance(400);
+  leaving.abort();
+  await call;
+  expect([endpoint.load.pending, endpoint.load.latencyMs()]).toEqual([0, 400]);
+});
+
+test.each([
+  ["NOT_SENT", 1],
+  ["LOST", 0],
+  ["REFUSED", 0],
+] as const)(
+  "after %s the list of endpoints is looked up again %d times: nobody may listen there any more",
+  async (delivery, times) => {
+    const cause = new DeliveryError(delivery, "as the test says");
+    const failure = new ConnectError("away", Code.Unavailable, undefined, undefined, cause);
+    const { endpoints, call, lookups } = unknown(failure);
+    endpoints.update([{ host: "h", port: 1 }]);
+    await expect(call).rejects.toBe(failure);
+    expect(lookups()).toBe(times);
+  },
+);
