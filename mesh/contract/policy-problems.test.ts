@@ -22,7 +22,12 @@ const repeatable: ToyMethod = { idempotency: "IDEMPOTENT" };
 
 describe("a method is refused", () => {
   test.each<[string, StatedPolicy, ToyMethod, RegExp]>([
-    ["hedged, but unsafe", hedge({}), {}, /hedged, but a second attempt .* only safe if it is idempotent/],
+    [
+      "hedged, but unsafe (H6)",
+      hedge({}),
+      {},
+      /hedged, but a second attempt .* only safe if it is idempotent/,
+    ],
     [
       "hedged with a key only",
       { ...hedge({}), idempotencyKeyField: "request_id" },

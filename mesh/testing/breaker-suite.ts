@@ -1,4 +1,4 @@
-import { Code, type ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Balancing, Jitter } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import type { Protocol } from "../rpc/protocol.ts";
@@ -234,6 +234,27 @@ export function breakerSuite(protocol: Protocol): void {
       expect(backend.attempts).toHaveLength(5);
       expect(backends[1]?.attempts).toHaveLength(6);
       expect(attempts).toHaveLength(11);
+    });
+
+    test("takes an answer for a success, though connect aborts the signal of what it has answered (B9)", async () => {
+      const aborted: boolean[] = [];
+      const watch: Interceptor = (next) => async (request) => {
+        const response = await next(request);
+        request.signal.addEventListener("abort", () => aborted.push(true));
+        return response;
+      };
+      const { clock, backend, answered, changes } = await playing(
+        1,
+        UNAVAILABLE,
+        {},
+        { interceptors: [watch] },
+      );
+      await answered(5);
+      backend.always({ does: "answer" });
+      clock.advance(1_000);
+      expect(await answered(1)).toBe(1);
+      await until(() => aborted.length === 1);
+      expect(changes.slice(1)).toEqual(["OPEN-HALF_OPEN TIME", "HALF_OPEN-CLOSED PROBES_SUCCEEDED"]);
     });
 
     test("is one for each endpoint: what one does is not held against another", async () => {

@@ -66,7 +66,7 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
   }
 
   describe(`over ${protocol}: what is retried`, () => {
-    test("a call that fails goes to the next instance, and says so (A6)", async () => {
+    test("a call that fails goes to the next instance, and says so (A6, B8)", async () => {
       const { client, attempts, places } = await playing(3, [UNAVAILABLE, UNAVAILABLE]);
       expect(await client.ask({ text: "hello" })).toMatchObject({ text: "hello" });
       expect(places()).toEqual([0, 1, 2]);
