@@ -103,10 +103,11 @@ test("a call holds one place for all its attempts and the waits between them", a
 
 test("a call waits for a quarter of what it has left", async () => {
   const { clock, seen, rejected, send } = limited([{ never: true }], { maxConcurrent: 1, maxQueue: 1 });
+  clock.advance(5_000);
   send(unaryRequest(toyMethod())).catch(() => {});
   const header = { "grpc-timeout": "80m" };
   const waiting = await ended(clock, send(unaryRequest(toyMethod(), { header })));
-  expect(waiting.atMs).toBe(20);
+  expect(waiting.atMs).toBe(5_020);
   expect(await refusalOf(Promise.reject(waiting.error))).toEqual(FULL);
   expect(seen).toHaveLength(1);
   expect(rejected).toEqual(["Get"]);
