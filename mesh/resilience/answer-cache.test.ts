@@ -23,6 +23,7 @@ import {
 import { duration } from "../testing/toy-client.ts";
 import { toyService } from "../testing/toy-service.ts";
 import { type AnswerCacheOptions, answerCache } from "./answer-cache.ts";
+import { attemptTimeout } from "./attempt.ts";
 import type { Request } from "./call.ts";
 import { totalDeadline } from "./deadline.ts";
 import { asDegraded } from "./degraded.ts";
@@ -42,7 +43,7 @@ function caching(steps: readonly Step[], method = cached(), options: AnswerCache
   const { next, seen, times } = scripted(clock, steps);
   const told: string[] = [];
   const cache = answerCache({ clock, onAnswer: (_, how) => void told.push(how), ...options });
-  const all = through([totalDeadline({ clock }), cache.interceptor], next);
+  const all = through([totalDeadline({ clock }), cache.interceptor, attemptTimeout({ clock })], next);
   const request = (call: ToyCall = {}) => unaryRequest(method, call);
   const begin = (call: ToyCall = {}) => {
     const answer = all(request(call));
@@ -139,8 +140,8 @@ describe("an answer", () => {
 
   test("cannot be taken for another's by how its headers and its request join", async () => {
     const { texts } = caching(answers("one", "two"), cached({ varyHeaders: ["x-a", "x-b"] }));
-    const first = { header: { "x-a": '1","2', "x-b": "3" } };
-    const second = { header: { "x-a": "1", "x-b": '2","3' } };
+    const first = { header: { "x-a": "1,2", "x-b": "3" } };
+    const second = { header: { "x-a": "1", "x-b": "2,3" } };
     expect(await texts(first, second)).toEqual(["one", "two"]);
   });
 
@@ -154,8 +155,11 @@ describe("an answer", () => {
       response.header.set("x-mine", "1");
       response.trailer.set("x-mine", "1");
     }
-    const stale = cache.staleIfError(request());
-    expect(stale && textOf(stale)).toBe("one");
+    for (let n = 0; n < 2; n++) {
+      const stale = cache.staleIfError(request()) ?? expect.fail("nothing was kept");
+      expect(textOf(stale)).toBe("one");
+      (stale.message as ToyResponse).text = "mine";
+    }
   });
 
   test("that is degraded is not kept", async () => {
@@ -199,12 +203,15 @@ describe("NOT_FOUND", () => {
   });
 
   test("takes the place of an answer that is old: what was deleted does not stand in for itself", async () => {
-    const method = cached({ negativeTtl: duration(50), staleIfError: duration(10_000) });
-    const { clock, call, cache, request } = caching([...answers("one"), NOT_FOUND], method);
-    await call();
-    clock.advance(100);
-    await call();
-    expect(cache.staleIfError(request())).toBeUndefined();
+    for (const negativeTtl of [duration(50), duration(0)]) {
+      const method = cached({ negativeTtl, staleIfError: duration(10_000) });
+      const { clock, call, cache, request } = caching([...answers("one"), NOT_FOUND], method);
+      await call();
+      clock.advance(100);
+      expect(cache.staleIfError(request())).toBeDefined();
+      await call();
+      expect(cache.staleIfError(request())).toBeUndefined();
+    }
   });
 });
 
@@ -237,7 +244,7 @@ describe("an answer that is a little old", () => {
   });
 
   test("is renewed though who asked for it has left", async () => {
-    const { clock, begin, call } = caching([...answers("one"), { answer: "two", afterMs: 30 }], method);
+    const { clock, begin, call, seen } = caching([...answers("one"), { answer: "two", afterMs: 30 }], method);
     await call();
     clock.advance(120);
     const leaving = new AbortController();
@@ -245,6 +252,7 @@ describe("an answer that is a little old", () => {
     leaving.abort();
     await pass(clock, 30);
     expect((await call()).text).toBe("two");
+    expect(seen).toHaveLength(2);
   });
 
   test("is not given when it is older", async () => {
@@ -348,6 +356,15 @@ describe("a shared call that fails", () => {
     const last = statusError(Code.Unavailable);
     const { joined, seen } = await both({ ...UNAVAILABLE, afterMs: 20 }, { error: last });
     expect(joined.error).toBe(last);
+    expect(seen).toHaveLength(2);
+  });
+
+  test("twice is told to who joined twice: nobody asks for ever", async () => {
+    const failing = { ...UNAVAILABLE, afterMs: 20 };
+    const { clock, begin, seen } = caching([failing, failing, { answer: "three" }]);
+    const all = [begin(), begin(), begin()];
+    for (const each of all)
+      expect((await ended(clock, each)).error).toMatchObject({ code: Code.Unavailable });
     expect(seen).toHaveLength(2);
   });
 

@@ -82,8 +82,10 @@ export function answerCache(options: AnswerCacheOptions = {}): AnswerCache {
       if (!isDegraded(response)) kept.set(key, { response, error: undefined, atMs: clock.now() });
       return response;
     } catch (error) {
-      if (negativeTtlMs > 0 && error instanceof ConnectError && error.code === Code.NotFound) {
-        kept.set(key, { response: undefined, error, atMs: clock.now() });
+      if (error instanceof ConnectError && error.code === Code.NotFound) {
+        // What is gone must not stand in for itself later.
+        if (negativeTtlMs > 0) kept.set(key, { response: undefined, error, atMs: clock.now() });
+        else kept.delete(key);
       }
       throw error;
     }

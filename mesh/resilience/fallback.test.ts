@@ -162,6 +162,12 @@ describe("the caller's answer stands in", () => {
     leaving.abort();
     await expect(answer).rejects.toBeDefined();
     expect(await isQuiet(clock)).toBe(true);
+    const next = async () => {
+      throw statusError(Code.Unavailable);
+    };
+    const own = fallback({ clock, service, fallbacks: { get: () => ({ text: "own" }) } });
+    const late = through([own], next)(unaryRequest(GET, { signal: leaving.signal }));
+    await expect(late).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
   test("not for another method, a stream, or another service", async () => {

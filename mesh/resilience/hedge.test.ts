@@ -132,6 +132,7 @@ describe("a hedge", () => {
     expect(await call()).toMatchObject({ text: "second", atMs: 40 });
     expect(times()).toEqual([0, 30]);
     expect(seen.map(({ header }) => header["grpc-previous-rpc-attempts"])).toEqual([undefined, "1"]);
+    expect(seen[0]?.request.header.has("grpc-previous-rpc-attempts")).toBe(false);
     expect(told).toEqual(["hedged", "hedge won"]);
     expect(await isQuiet(clock)).toBe(true);
   });
@@ -165,8 +166,13 @@ describe("a hedge", () => {
   });
 
   test("waits for a millisecond at least", async () => {
-    const { call, times } = hedging([never, { answer: "second" }]);
-    await call(unaryRequest(method({ delay: fixed(0) })));
+    const { begin, clock, times } = hedging([never, { answer: "second" }]);
+    const answer = begin(unaryRequest(method({ delay: fixed(0) })));
+    for (const byMs of [0, 0.9, 0.1]) {
+      await settled();
+      clock.advance(byMs);
+    }
+    expect(textOf(await answer)).toBe("second");
     expect(times()).toEqual([0, 1]);
   });
 
@@ -248,10 +254,12 @@ describe("when an attempt fails", () => {
   test("and the others too, the last error is the call's, and says that attempts are used up (5.5)", async () => {
     const first = statusError(Code.Unavailable);
     const last = statusError(Code.Unavailable);
-    const { call } = hedging([{ error: first }, { error: last, afterMs: 10 }]);
-    const { error, atMs } = await call();
+    const hedged = method();
+    const { call, seen, warm } = hedging([{ error: first }, { error: last, afterMs: 10 }]);
+    await warm(hedged, 20);
+    const { error, atMs } = await call(unaryRequest(hedged));
     expect(error).toBe(last);
-    expect(atMs).toBe(10);
+    expect({ atMs, sent: seen.length }).toEqual({ atMs: 10, sent: 2 });
     expect([isRetryExhausted(first), isRetryExhausted(last)]).toEqual([false, true]);
   });
 
@@ -270,6 +278,15 @@ describe("when an attempt fails", () => {
     await warm(hedged, 40);
     expect(await call(unaryRequest(hedged))).toMatchObject({ text: "first", atMs: 150 });
     // No further hedge either: the server asked for that.
+    expect(seen).toHaveLength(2);
+  });
+
+  test("and the server asked for no more, none follows though the one under way fails too", async () => {
+    const hedgeFails = fails(Code.Unavailable, { "grpc-retry-pushback-ms": "-1" });
+    const { call, seen, warm } = hedging([{ ...UNAVAILABLE, afterMs: 150 }, hedgeFails, { answer: "third" }]);
+    const hedged = method({ maxAttempts: 5 });
+    await warm(hedged, 40);
+    expect(await call(unaryRequest(hedged))).toMatchObject({ text: undefined, atMs: 150 });
     expect(seen).toHaveLength(2);
   });
 
@@ -421,7 +438,7 @@ describe("is not hedged:", () => {
   });
 
   test("a stream", async () => {
-    const stated = { redundancy: { case: "hedge" as const, value: { delay: fixed(1) } } };
+    const stated = { redundancy: { case: "hedge" as const, value: { delay: fixed(1), maxExtraLoad: 1 } } };
     const watched = toyMethod(stated, { streams: "server", idempotency: "IDEMPOTENT" });
     const { begin, seen, clock } = hedging([
       { stream: () => messagesOf([{ text: "a" } as ToyResponse]), afterMs: 100 },

@@ -116,7 +116,7 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
             const sent = asAttempt({ ...request, header, signal }, { number, isLast: true });
             return (await next(sent)) as UnaryResponse;
           } catch (error) {
-            const delayMs = signal.aborted ? undefined : transparentMsOf(outcomeOf(error));
+            const delayMs = transparentMsOf(outcomeOf(error));
             if (delayMs === undefined || call.deadlineMs - clock.now() - delayMs < MIN_TIMEOUT_MS)
               throw error;
             onRetry?.(request, "transparent", delayMs);

@@ -347,15 +347,18 @@ describe("nothing more is tried", () => {
 describe("a caller that leaves", () => {
   test("while the call waits for its next attempt is told at once, and leaves no timer (R9)", async () => {
     const leaving = new AbortController();
-    const call = calling([UNAVAILABLE], unaryRequest(method(), { signal: leaving.signal }));
-    await call.clock.whenSleeping(1);
-    await pass(call.clock, 10);
+    const clock = manualClock();
+    const { next, seen } = scripted(clock, [UNAVAILABLE]);
+    const answer = through([retry({ clock })], next)(unaryRequest(method(), { signal: leaving.signal }));
+    answer.catch(() => {});
+    await clock.whenSleeping(1);
+    await pass(clock, 10);
     leaving.abort(new Error("gone"));
-    const error = await call.answer.catch((thrown: unknown) => thrown);
+    const error = await answer.catch((thrown: unknown) => thrown);
     expect(outcomeOf(error)).toMatchObject({ kind: "CALLER_CANCEL", code: Code.Canceled });
-    expect({ quiet: await isQuiet(call.clock), nowMs: call.clock.now() }).toEqual({ quiet: true, nowMs: 10 });
-    await pass(call.clock, 1_000);
-    expect(call.seen).toHaveLength(1);
+    expect({ quiet: await isQuiet(clock), nowMs: clock.now() }).toEqual({ quiet: true, nowMs: 10 });
+    await pass(clock, 1_000);
+    expect(seen).toHaveLength(1);
   });
 
   test("while an attempt is made gets no other", async () => {
@@ -445,6 +448,9 @@ describe("what bounds the retries of a target", () => {
     const options = { gateOf: () => gate, share: () => 0.5 };
     await calling([UNAVAILABLE, UNAVAILABLE, { answer: "yes" }], undefined, options).ended();
     expect(noted).toEqual([["call", 0.5], "failed", ["retry", 0], "failed", ["retry", 1], "well"]);
+    noted.length = 0;
+    await calling([below("NOT_SENT"), below("REFUSED"), { answer: "yes" }], undefined, options).ended();
+    expect(noted).toEqual([["call", 0.5], "well"]);
     noted.length = 0;
     await calling([fails(Code.InvalidArgument)], undefined, options).ended();
     expect(noted).toEqual([["call", 0.5]]);
