@@ -4,8 +4,11 @@ import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readFileSy
 import { stripTypeScriptTypes } from "node:module";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve, sep } from "node:path";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
 import { expect, test } from "vitest";
+import { normaliseOutcomes } from "../mesh/resilience/normalise.ts";
+import { outcomeOf } from "../mesh/resilience/outcome.ts";
 import { atEnd } from "../mesh/testing/at-end.ts";
 import { testServer } from "../mesh/testing/server.ts";
 import { freePort } from "../tools/local/ports.ts";
@@ -62,6 +65,20 @@ test("over fetch in Node a call is made three times, and a breaker opens after f
   const seen = await makeCalls(server.url, `http://127.0.0.1:${await freePort()}`);
   expectSeen(seen, server);
   expect(seen.away).toBe("[unavailable] nobody listens there, NOT_SENT");
+});
+
+test.each([
+  ["Failed to fetch", "LOST"],
+  ["network error", "LOST"],
+  ["NetworkError when attempting to fetch resource.", "LOST"],
+  ["Load failed", "LOST"],
+  ["Cannot read properties of undefined (reading 'fetch')", "STATUS"],
+])("the TypeError %j of a browser's fetch is %s", async (text, kind) => {
+  const fetch = () => Promise.reject(new TypeError(text));
+  const interceptors = [normaliseOutcomes()];
+  const client = createClient(toys, createConnectTransport({ baseUrl: "http://toys", fetch, interceptors }));
+  const error = await client.ask({}).catch((thrown: unknown) => thrown);
+  expect(outcomeOf(error).kind).toBe(kind);
 });
 
 const chromium = (process.env.PATH ?? "")
