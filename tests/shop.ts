@@ -73,6 +73,15 @@ export function clientsOf(system: System<ServiceName>) {
   };
 }
 
+/** How many calls of a method an instance has answered, since its process began. */
+export async function answered({ port }: { readonly port: number }, method: string): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const counts = metrics.matchAll(/^rpc_server_call_duration_count\{(.*)\} (\d+)/gm);
+  return [...counts]
+    .filter(([, labels]) => labels?.includes(`rpc_method="${method}"`))
+    .reduce((sum, [, , count]) => sum + Number(count), 0);
+}
+
 /**
  * Tries until `fn` does not throw; what follows by events follows a moment later. Throws the last error after
  * `withinMs`: a bound for a broken shop, not a measure of a working one.

@@ -95,6 +95,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
       ...refusalCounts(telemetry),
       sampler: telemetry.sampler,
       faults: faults.interceptor,
+      connectionAge: { maxConnectionAgeMs: config.maxConnectionAgeMs },
       policies,
       log,
     });

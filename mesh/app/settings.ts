@@ -1,4 +1,4 @@
-import { type Config, choice, port, text, url } from "../core/config.ts";
+import { type Config, choice, integer, port, text, url } from "../core/config.ts";
 import { faultSetting } from "../rpc/faults.ts";
 import { telemetrySettings } from "../telemetry/settings.ts";
 
@@ -21,6 +21,8 @@ export const serviceSettings = {
   operatorToken: text("MESH_OPERATOR_TOKEN", ""),
   /** Whether operators may make this instance fail, and how it fails from the start. */
   faults: faultSetting("MESH_FAULTS"),
+  /** When a connection is told to go, give or take 10 %, so that a balancer of connections spreads callers anew. */
+  maxConnectionAgeMs: integer("MESH_MAX_CONNECTION_AGE_MS", 600_000, { min: 100 }),
   /** A file of policies for this deployment, read again at SIGHUP. */
   policyFile: text("MESH_POLICY_FILE", ""),
   ...telemetrySettings,

@@ -277,7 +277,8 @@ function deliveryBehind({ details }: ServiceError, metadata: Metadata): Delivery
 
 const DELIVERIES: readonly [Delivery, RegExp][] = [
   ["NOT_SENT", /^(No connection established|Name resolution failed|Failed to start HTTP\/2 stream)/],
-  ["REFUSED", /^Stream refused by server/],
+  // The second if the request had not left in full.
+  ["REFUSED", /^(Stream refused by server|Write error: .*NGHTTP2_REFUSED_STREAM)/],
   [
     "LOST",
     /^(Connection dropped|Write (error|failed)|(Received RST_STREAM .* error: )?(read|write) E[A-Z]+)/,

@@ -256,6 +256,18 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
       },
     );
 
+    test.runIf(features.saysRefused).each<Step["does"]>(["reset", "goaway"])(
+      "what is refused unread (%s) while it is still being sent was not begun either",
+      async (how) => {
+        const { client, backends, places } = await playing(2);
+        await client.order({});
+        backends[0]?.plays(how === "reset" ? REFUSED_STREAM : { does: "goaway" });
+        // More than a peer takes without having read.
+        await client.order({ text: "x".repeat(200_000) });
+        expect(places()).toEqual([0, 0, 1]);
+      },
+    );
+
     test.runIf(features.saysRefused)(
       "a stream that the server resets by CANCEL is CANCELED: its own decision, and no retry",
       async () => {

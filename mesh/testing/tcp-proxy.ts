@@ -18,12 +18,17 @@ export interface TcpProxy {
 
 const HOST = "127.0.0.1";
 
-/** Passes connections on to a server. It ends with the test, or the test file. */
-export async function tcpProxy(to: Endpoint): Promise<TcpProxy> {
+/**
+ * Passes each connection on to a server, or to the one that `to` chooses for it; without one it ends at once. The proxy
+ * ends with the test, or the test file.
+ */
+export async function tcpProxy(to: Endpoint | (() => Endpoint | undefined)): Promise<TcpProxy> {
   const clients = new Set<Socket>();
   let empty: () => void = () => {};
   const server = createServer({ noDelay: true }, (client) => {
-    const upstream = connect({ ...to, noDelay: true });
+    const chosen = typeof to === "function" ? to() : to;
+    if (!chosen) return void client.destroy();
+    const upstream = connect({ ...chosen, noDelay: true });
     clients.add(client);
     for (const [one, other] of [
       [client, upstream],
@@ -32,6 +37,8 @@ export async function tcpProxy(to: Endpoint): Promise<TcpProxy> {
       one.on("error", () => other.destroy());
       one.pipe(other);
     }
+    // What it still says is for nobody, and unread it would keep the connection.
+    upstream.once("close", () => client.destroySoon());
     client.once("close", () => {
       upstream.destroy();
       clients.delete(client);
