@@ -7,9 +7,10 @@ const NOT_SENT =
 const LOST =
   /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_HTTP2_INVALID_STREAM|ERR_STREAM_DESTROYED|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_SESSION_ERROR|UND_ERR_SOCKET)$/;
 const REFUSED = /NGHTTP2_REFUSED_STREAM/;
-// What the fetch of Chromium, Firefox and Safari says of any failure of the network; how far the call came it does not tell.
+// What the fetch of Chromium, Firefox and Safari says of any failure of the network; how far the call came it does not
+// tell. Error reporting that wraps fetch may add the host.
 const LOST_IN_BROWSER =
-  /^(failed to fetch|network error|networkerror when attempting to fetch resource\.|error in body stream|load failed|the network connection was lost\.)$/i;
+  /^(failed to fetch|network error|networkerror when attempting to fetch resource\.|error in body stream|load failed|the network connection was lost\.)( \(.*\))?$/i;
 
 /**
  * Says of a connection that failed what gRPC says of it: UNAVAILABLE, and how far the call came. Connect's transports
