@@ -154,6 +154,10 @@ describe("what is no failure of a connection is left as it is", () => {
   test.each<[string, unknown]>([
     ["an answer with a code", statusError(Code.Unavailable, { reason: "SHED" })],
     ["an answer whose text says ECONNREFUSED", new ConnectError("connect ECONNREFUSED", Code.Internal)],
+    [
+      "an answer whose text says REFUSED_STREAM",
+      new ConnectError("Stream closed with error code NGHTTP2_REFUSED_STREAM", Code.Internal),
+    ],
     ["an answer whose text says fetch", new ConnectError("Failed to fetch", Code.Unavailable)],
     ["a server that is ABORTED", statusError(Code.Aborted)],
     // Over HTTP/2 connect-node says this of RST_STREAM(CANCEL) and of FIN: it cannot tell them apart.
