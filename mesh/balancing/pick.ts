@@ -15,7 +15,7 @@ export type Pick = <C extends Candidate>(candidates: readonly C[], isRetry?: boo
 export function picker(name: BalancerName, random: () => number = Math.random): Pick {
   switch (name) {
     case "p2c_peak_ewma":
-      return twoChoices(random, (each) => each.load.cost());
+      return dueFirst(twoChoices(random, (each) => each.load.cost()));
     case "least_request":
       return twoChoices(random, (each) => each.load.pending);
     case "round_robin":
@@ -23,6 +23,11 @@ export function picker(name: BalancerName, random: () => number = Math.random): 
     case "pick_first":
       return pickFirst();
   }
+}
+
+/** One that failed and is due for another try is tried: by its cost alone it would not be for a minute. */
+function dueFirst(otherwise: Pick): Pick {
+  return (candidates) => candidates.find(({ load }) => load.isDue()) ?? otherwise(candidates);
 }
 
 /**

@@ -89,7 +89,7 @@ export function endpointsOf(options: EndpointsOptions): Endpoints {
     const added: Kept = {
       address,
       transport: open(endpoint),
-      load: peakEwma(clock),
+      load: peakEwma(clock, random),
       breaker: newBreaker(() => added),
       isServing: undefined,
       isForced: false,

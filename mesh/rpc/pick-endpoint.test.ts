@@ -6,7 +6,7 @@ import { DeliveryError } from "../resilience/delivery.ts";
 import { manualClock } from "../testing/clock.ts";
 import { refusalOf } from "../testing/refusal.ts";
 import { fails, scriptedBackend, UNAVAILABLE } from "../testing/scripted-backend.ts";
-import { countable, toyTarget } from "../testing/toy-client.ts";
+import { countable, duration, toyTarget } from "../testing/toy-client.ts";
 import { meshClient } from "./client.ts";
 import { endpointsOf } from "./endpoints.ts";
 import { pickEndpoint } from "./pick-endpoint.ts";
@@ -126,3 +126,28 @@ test.each([
     expect(lookups()).toBe(times);
   },
 );
+
+test("an endpoint whose attempts lose against hedges is as slow as all the time that was spent there", async () => {
+  const clock = manualClock();
+  const service = countable({
+    ask: {
+      timeout: duration(30_000),
+      redundancy: {
+        case: "hedge",
+        value: { maxExtraLoad: 1, delay: { case: "fixed", value: duration(40) } },
+      },
+    },
+  });
+  const slow = await scriptedBackend({ protocol: "grpc", service });
+  const fast = await scriptedBackend({ protocol: "grpc", service });
+  const target = toyTarget("grpc", service, [slow.endpoint, fast.endpoint], { clock });
+  const client = meshClient(service, target);
+  slow.always({ does: "hang" });
+  for (let i = 1; i <= 3; i++) {
+    const call = client.ask({});
+    await slow.whenArrived(i);
+    clock.advance(40);
+    await call;
+  }
+  expect(target.state.endpoints.all()[0]?.load.latencyMs()).toBe(120);
+});

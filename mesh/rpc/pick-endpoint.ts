@@ -94,7 +94,8 @@ export function pickEndpoint(endpoints: Endpoints, { clock, onNotSent }: PickOpt
     if (health === "FAILURE" || health === "FAILURE_BY_RATIO") {
       endpoint.load.punish(Math.max(tookMs, outcome.pushbackMs ?? 0));
       endpoint.lastError = { text: error instanceof Error ? error.message : String(error), at: clock.date() };
-    } else if (health === "SUCCESS" || tookMs > endpoint.load.latencyMs()) {
+    } else if (outcome.kind === "HEDGE_LOST") endpoint.load.lose(tookMs);
+    else if (health === "SUCCESS" || tookMs > endpoint.load.latencyMs()) {
       // What was given up tells only that it would have taken longer.
       endpoint.load.observe(tookMs);
     }

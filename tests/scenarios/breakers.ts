@@ -1,0 +1,47 @@
+import { lognormal } from "../../mesh/testing/simulator/distributions.ts";
+import { simulate } from "../../mesh/testing/simulator/simulate.ts";
+import { atMost, type Scenario } from "./scenario.ts";
+
+const OUTAGE = { fromMs: 5_000, toMs: 35_000, isDead: true };
+const CLIENTS = 100;
+
+/** How long after its outage a server gets a call again, from each of a hundred clients. Sorted, in seconds. */
+async function readmission(others: number): Promise<number[]> {
+  const server = { workers: 1_000, workMs: lognormal(10, 0.5), admits: "wanted" as const };
+  const before: number[] = [];
+  const backAtMs: (number | undefined)[] = Array(CLIENTS).fill(undefined);
+  await simulate({
+    seed: 2,
+    forMs: OUTAGE.toMs + 60_000,
+    servers: [{ ...server, faults: [OUTAGE] }, ...Array(others).fill(server)],
+    clients: [{ count: CLIENTS, rps: 5 }],
+    watch: {
+      eachMs: 100,
+      look({ clock, targets }) {
+        for (const [i, { endpoints }] of targets.entries()) {
+          const picked = endpoints.all()[0]?.picked ?? 0;
+          if (clock.now() < OUTAGE.toMs) before[i] = picked;
+          else if (picked > (before[i] ?? 0)) backAtMs[i] ??= clock.now();
+        }
+      },
+    },
+  });
+  return backAtMs
+    .map((at = Number.POSITIVE_INFINITY) => (at - OUTAGE.toMs) / 1_000)
+    .sort((one, other) => one - other);
+}
+
+export const breakerScenarios: readonly Scenario[] = [
+  {
+    id: "C8",
+    what: "one of three servers is away for 30 s: until it gets calls again, from each of 100 clients (15 s, +- 10 %)",
+    expects: { "p99 (s)": atMost(16.5) },
+    async run() {
+      const delays = await readmission(2);
+      return {
+        "p50 (s)": delays[Math.floor(CLIENTS / 2)] ?? Number.NaN,
+        "p99 (s)": delays[Math.ceil(0.99 * CLIENTS) - 1] ?? Number.NaN,
+      };
+    },
+  },
+];
