@@ -13,7 +13,9 @@ import { serviceConfig } from "./service-config.ts";
 /** The service config of a contract of one method, and what it says of that. */
 function configOf(policy: StatedPolicy, toy: Omit<ToyMethod, "policy"> = {}, service?: StatedServicePolicy) {
   const config = serviceConfig(toyContract({ Get: { ...toy, policy } }, service));
-  return { ...config, method: config.methodConfig[0] as Readonly<Record<string, unknown>> };
+  const [method] = config.methodConfig;
+  if (!method) throw new Error("the contract has a method");
+  return { ...config, method };
 }
 
 const retry = (value: object): StatedPolicy => ({ redundancy: { case: "retry", value } });

@@ -138,3 +138,17 @@ test.each([
 ])("a setting of %s is refused: %s", (raw, text) => {
   expect(() => settingOf(raw)).toThrow(text);
 });
+
+test("a call that is given up while it is delayed does not reach its handler", async () => {
+  const { faults, clock, asked, client, get } = await spoiled(settingOf("on"));
+  faults.set([fault({ method: GET, delay: durationFromMs(3_000) })]);
+  const leaving = new AbortController();
+  const call = client.getProduct({ productId: "left" }, { signal: leaving.signal });
+  await clock.whenSleeping(3);
+  leaving.abort();
+  await expect(call).rejects.toMatchObject({ code: Code.Canceled });
+  await clock.whenSleeping(1);
+  faults.set([]);
+  await get();
+  expect(asked).toEqual(["p1"]);
+});

@@ -93,7 +93,12 @@ export function faultsOnDemand(options: FaultOptions): Faults {
     const { service, method, header } = request;
     if (isForOperators(service)) return next(request);
     const { delayMs, code } = byHeader(header, isOperator) ?? byRule(service.typeName, method.name);
-    if (delayMs > 0) await clock.sleep(delayMs, currentWork()?.signal ?? request.signal);
+    if (delayMs > 0) {
+      const signal = currentWork()?.signal ?? request.signal;
+      await clock.sleep(delayMs, signal);
+      // Given up while it slept, a call has been answered: its handler must not begin for nobody.
+      signal.throwIfAborted();
+    }
     if (code !== undefined) throw spoiled(code);
     return next(request);
   };
