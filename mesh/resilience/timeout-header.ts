@@ -2,8 +2,13 @@ const UNIT_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_00
 const MAX_GRPC = 99_999_999;
 const MAX_CONNECT = 9_999_999_999;
 
+/** Headers, wherever they are kept: read by their names in lower case. */
+export interface ReadableHeader {
+  get(name: string): string | null | undefined;
+}
+
 /** The milliseconds that `grpc-timeout` or `connect-timeout-ms` gives a call; undefined if there is none. */
-export function readTimeoutMs(header: Headers): number | undefined {
+export function readTimeoutMs(header: ReadableHeader): number | undefined {
   const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
   if (digits !== undefined) return Number(digits) * UNIT_MS[unit as keyof typeof UNIT_MS];
   const connect = header.get("connect-timeout-ms") ?? "";

@@ -5,9 +5,9 @@ import { type Clock, MAX_TIMER_MS } from "../core/clock.ts";
 import { newId } from "../core/ids.ts";
 import { childOf, parseTraceparent, type Sampler } from "../core/trace.ts";
 import { iterateAsWork, runWork, type Work } from "../core/work.ts";
+import { readTimeoutMs } from "../resilience/timeout-header.ts";
 import { CRITICALITY_HEADER, PREVIOUS_ATTEMPTS_HEADER, type ReadHeader } from "./call-headers.ts";
 import type { ArrivingCall } from "./gate.ts";
-import { readTimeoutMs } from "./timeout-header.ts";
 
 /** How long a unary call may take whose caller named no timeout, and at most. */
 export interface ServerTimeouts {
@@ -38,10 +38,7 @@ const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 export function readCall(method: DescMethod, header: ReadHeader, options: ReadCallOptions): ArrivingCall {
   const { clock, timeouts, policies } = options;
   const policy = policies.method(method);
-  const asked = readTimeoutMs({
-    "grpc-timeout": header("grpc-timeout") ?? undefined,
-    "connect-timeout-ms": header("connect-timeout-ms") ?? undefined,
-  });
+  const asked = readTimeoutMs({ get: header });
   const named = header(CRITICALITY_HEADER);
   const timeoutMs =
     method.methodKind === "unary"

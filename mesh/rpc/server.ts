@@ -15,6 +15,7 @@ import { serviceTimes } from "../resilience/service-time.ts";
 import { admitCalls } from "./admit-calls.ts";
 import { beginWork, SERVER_TIMEOUTS, type ServerTimeouts } from "./begin-work.ts";
 import { boundStreams } from "./bound-streams.ts";
+import { clampTimeout } from "./clamp-timeout.ts";
 import type { ConnectionAgeOptions } from "./connection-age.ts";
 import { type EarlyRefusal, earlyGate } from "./early-gate.ts";
 import { endWhenDraining } from "./end-when-draining.ts";
@@ -27,7 +28,6 @@ import { listen } from "./port.ts";
 import { raceDeadline } from "./race-deadline.ts";
 import { reflection } from "./reflection.ts";
 import { logCall, logRequests } from "./request-log.ts";
-import { clampTimeout } from "./timeout-header.ts";
 import { joinTrailers } from "./trailers-only.ts";
 import { validateRequests } from "./validation.ts";
 

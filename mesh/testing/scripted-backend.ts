@@ -13,8 +13,8 @@ import {
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Endpoint } from "../discovery/target.ts";
+import { readTimeoutMs } from "../resilience/timeout-header.ts";
 import type { Protocol } from "../rpc/protocol.ts";
-import { readTimeoutMs } from "../rpc/timeout-header.ts";
 import { atEnd } from "./at-end.ts";
 import type { Death } from "./tcp-proxy.ts";
 import type { ToyService } from "./toy-service.ts";
@@ -143,7 +143,7 @@ export async function scriptedBackend(options: ScriptedBackendOptions): Promise<
     const attempt = {
       address,
       method,
-      timeoutMs: readTimeoutMs(headers),
+      timeoutMs: readTimeoutMs({ get: (name) => headers[name] as string | undefined }),
       previousAttempts: typeof previous === "string" ? previous : undefined,
       arrivedMs: performance.now(),
       headers,
