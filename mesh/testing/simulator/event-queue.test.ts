@@ -37,6 +37,12 @@ test("what was called off does not happen, and does not stand in the way of what
   );
 });
 
+test("an event that was called off is no next one, whenever it would have been", () => {
+  const queue = eventQueue();
+  for (const atMs of [1, 2, 3]) queue.plan(atMs, () => {}).act = undefined;
+  expect(queue.next(2)).toBeUndefined();
+});
+
 test("an event that is not due yet stays", () => {
   const queue = eventQueue();
   const happened: number[] = [];

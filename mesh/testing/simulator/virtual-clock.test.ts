@@ -44,7 +44,7 @@ test("a delay below 0 is none, and what was called off does not happen", async (
   expect(seen).toEqual(["at 100"]);
 });
 
-test("a sleep ends at once when its signal aborts, and leaves nothing behind", async () => {
+test("a sleep ends at once when its signal aborts, or has aborted", async () => {
   const clock = virtualClock();
   const controller = new AbortController();
   const woken: number[] = [];
