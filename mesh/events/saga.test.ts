@@ -31,10 +31,11 @@ const rules: Readonly<Record<State, Rule<State>>> = {
 const DONE: Outcome = { kind: "done" };
 const UNANSWERED: Outcome = { kind: "unanswered", error: new Error("timeout") };
 
-// Looks for sagas that are due all the time, so that a test need not wait for the next poll.
+// Looks for sagas that are due all the time, so that a test need not wait for the next poll; the bound of a stop, which
+// no signal ends, stays as it is.
 const eager: Clock = {
   ...systemClock,
-  sleep: (delayMs, signal) => systemClock.sleep(Math.min(delayMs, 5), signal),
+  sleep: (delayMs, signal) => systemClock.sleep(signal ? Math.min(delayMs, 5) : delayMs, signal),
 };
 
 type Act = (action: string, id: string) => Promise<Outcome>;
@@ -332,7 +333,7 @@ test("many sagas end once each with two runners, however many there are at a tim
 test("a step runs in the trace of the call that began its saga", async () => {
   const works: (string | undefined)[] = [];
   const trip = await trips(async () => {
-    works.push(currentWork()?.trace.traceId, currentWork()?.requestId);
+    works.push(currentWork()?.trace.traceId, currentWork()?.trace.spanId, currentWork()?.requestId);
     return DONE;
   });
   const trace = childOf(undefined);
@@ -341,7 +342,7 @@ test("a step runs in the trace of the call that began its saga", async () => {
   );
   trip.run();
   await trip.untilIn("a", "DONE");
-  expect(new Set(works)).toEqual(new Set([trace.traceId, "request-1"]));
+  expect(new Set(works)).toEqual(new Set([trace.traceId, trace.spanId, "request-1"]));
 });
 
 test("what happens without a rule for it moves nothing", () => {

@@ -283,11 +283,11 @@ function deadline(sql: Sql | Tx, withinMs: number | undefined) {
   return withinMs === undefined ? sql`NULL` : later(sql, withinMs);
 }
 
-/** Runs a step in the trace of the call that began the saga. */
+/** Runs a step in the trace of the call that began the saga, as a part of that call: a step has no span of its own. */
 function asWorkOf<S extends string, T>(
   { traceparent, request_id }: Row<S>,
   fn: () => Promise<T>,
 ): Promise<T> {
-  const trace = childOf(parseTraceparent(traceparent));
+  const trace = parseTraceparent(traceparent) ?? childOf(undefined);
   return runWork({ trace, requestId: request_id ?? newId(), deadlineMs: Number.POSITIVE_INFINITY }, fn);
 }

@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { OrderState } from "../gen/shop/order/v1/order_pb.ts";
+import { childOf, formatTraceparent, type Trace } from "../mesh/core/trace.ts";
+import { type CollectedSpan, otlpCollector } from "../mesh/testing/otlp-collector.ts";
+import { openShop } from "./shop.ts";
+
+const collector = await otlpCollector();
+const shop = await openShop({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
+
+const sampled = () => childOf(undefined, () => true);
+const [ordering, reading] = [sampled(), sampled()];
+
+const headersOf = (trace: Trace) => ({ headers: { traceparent: formatTraceparent(trace) } });
+
+const line = { productId: "prod-espresso", quantity: 1 };
+const wait = { seconds: 30n, nanos: 0 };
+const wanted = { customerId: "cust-ada", lines: [line], paymentToken: "tok_ok", wait };
+// The first call of each connection takes longer, and may be made twice.
+await shop.orders.placeOrder(wanted);
+const { order } = await shop.orders.placeOrder(wanted, headersOf(ordering));
+await shop.reviews.getReviewedProduct({ productId: "prod-grinder" });
+const page = await shop.reviews.getReviewedProduct({ productId: "prod-espresso" }, headersOf(reading));
+// What ends in order sends its last spans first.
+await shop.system.stop();
+
+function spansOf({ traceId }: Trace): CollectedSpan[] {
+  return collector.spans.filter((span) => span.traceId === traceId);
+}
+
+/** The one span of this name and kind. */
+function only(spans: readonly CollectedSpan[], name: string, kind: CollectedSpan["kind"]): CollectedSpan {
+  const found = spans.filter((span) => span.name === name && span.kind === kind);
+  expect(found, `${kind} ${name}`).toHaveLength(1);
+  return found[0] as CollectedSpan;
+}
+
+/** Follows one hop from its caller's span: the call, its attempt, and the answer of the other process. */
+function expectHop(spans: readonly CollectedSpan[], from: CollectedSpan, method: string) {
+  const call = only(spans, method, "client");
+  const attempt = only(spans, `attempt ${method}`, "client");
+  const answer = only(spans, method, "server");
+  expect([call.parentId, attempt.parentId, answer.parentId]).toEqual([
+    from.spanId,
+    call.spanId,
+    attempt.spanId,
+  ]);
+  expect([call.service, attempt.service]).toEqual([from.service, from.service]);
+  expect(method).toContain(`shop.${answer.service}.v1.`);
+  return answer;
+}
+
+/** The lines of all services' logs that carry this trace, by the instance that wrote them. */
+function linesOf({ traceId }: Trace): { instance: string; spanId: string; method?: string }[] {
+  const dir = join(shop.dataDir, "logs");
+  return readdirSync(dir)
+    .flatMap((file) => readFileSync(join(dir, file), "utf8").split("\n"))
+    .filter((text) => text.includes(traceId))
+    .map((text) => JSON.parse(text));
+}
+
+test("an order is one trace over its four services and their gRPC, the steps of its saga included", () => {
+  expect(order?.state).toBe(OrderState.CONFIRMED);
+  const spans = spansOf(ordering);
+  const placed = only(spans, "shop.order.v1.OrderService/PlaceOrder", "server");
+  expect(placed).toMatchObject({ service: "order", instance: "order-1", parentId: ordering.spanId });
+  const answers = [
+    "shop.customer.v1.CustomerService/GetCustomer",
+    "shop.product.v1.ProductService/BatchGetProducts",
+    "shop.product.v1.ProductService/ReserveStock",
+    "shop.payment.v1.PaymentService/AuthorizePayment",
+    "shop.product.v1.ProductService/CommitStock",
+    "shop.payment.v1.PaymentService/CapturePayment",
+  ].map((method) => expectHop(spans, placed, method));
+  expect(answers.map(({ attributes }) => attributes["rpc.system.name"])).toEqual(answers.map(() => "grpc"));
+  expect(spans).toHaveLength(1 + 3 * answers.length);
+});
+
+test("a review page is one trace over its two services and their Connect", () => {
+  expect(page.product?.productId).toBe("prod-espresso");
+  const spans = spansOf(reading);
+  const asked = only(spans, "shop.review.v1.ReviewService/GetReviewedProduct", "server");
+  expect(asked).toMatchObject({ service: "review", parentId: reading.spanId });
+  const answer = expectHop(spans, asked, "shop.product.v1.ProductService/GetProduct");
+  expect(answer.attributes["rpc.system.name"]).toBe("connectrpc");
+  expect(spans).toHaveLength(4);
+});
+
+test.each([
+  ["an order", ordering],
+  ["a review page", reading],
+])("every service that answered a part of %s has logged it under the same ids", (_, trace) => {
+  const answered = spansOf(trace).filter(({ kind }) => kind === "server");
+  const lines = linesOf(trace).flatMap(({ instance, spanId, method }) =>
+    method === undefined ? [] : [`${instance} ${spanId} ${method}`],
+  );
+  expect(answered.length).toBeGreaterThan(1);
+  expect(lines.sort()).toEqual(
+    answered.map(({ instance, spanId, name }) => `${instance} ${spanId} ${name}`).sort(),
+  );
+});
