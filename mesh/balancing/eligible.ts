@@ -20,26 +20,19 @@ const PANIC_SHARE = 0.5;
 const PANIC_FROM = 3;
 
 /**
- * The endpoints that may take a call: serving, not open, and not tried before. What nobody fulfils is given up, the
- * last first; open breakers only in a panic, when more than half of three or more are open: then the fault is likely
- * not with them. Empty if there are endpoints but all breakers are open.
+ * The endpoints that may take a call: not open, serving, and not tried before. If nobody is all of that, the last wish is
+ * given up first, and what is left of them holds. Open breakers are passed over always but in a panic, when more than
+ * half of three or more are open: then the fault is likely not with them. Empty if there are endpoints but all breakers
+ * are open.
  */
 export function eligible<E>(endpoints: readonly E[], standingOf: (endpoint: E) => Standing): Eligible<E> {
   const standings = endpoints.map(standingOf);
   const open = standings.filter(({ isOpen }) => isOpen).length;
   const isPanic = endpoints.length >= PANIC_FROM && open / endpoints.length > PANIC_SHARE;
-  const wishes: ((standing: Standing) => boolean)[] = [
-    ({ isOpen }) => isPanic || !isOpen,
-    ({ isServing }) => isServing,
-    ({ wasTried }) => !wasTried,
-  ];
-  for (let kept = wishes.length; kept > 0; kept--) {
-    const fulfil = (_: E, i: number) => {
-      const standing = standings[i];
-      return standing !== undefined && wishes.slice(0, kept).every((wish) => wish(standing));
-    };
-    const found = endpoints.filter(fulfil);
-    if (found.length > 0) return { endpoints: found, isPanic };
-  }
-  return { endpoints: [], isPanic };
+  const faults = standings.map(({ isOpen, isServing, wasTried }) =>
+    isOpen && !isPanic ? Number.POSITIVE_INFINITY : 2 * Number(!isServing) + Number(wasTried),
+  );
+  const least = Math.min(...faults);
+  const isBest = (_: E, i: number) => least < Number.POSITIVE_INFINITY && faults[i] === least;
+  return { endpoints: endpoints.filter(isBest), isPanic };
 }

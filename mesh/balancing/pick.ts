@@ -25,9 +25,15 @@ export function picker(name: BalancerName, random: () => number = Math.random): 
   }
 }
 
-/** One that failed and is due for another try is tried: by its cost alone it would not be for a minute. */
+/**
+ * One that failed and is due for another try is tried: by its cost alone it would not be for a minute. A retry, which
+ * may be its call's last chance, is not what tries it.
+ */
 function dueFirst(otherwise: Pick): Pick {
-  return (candidates) => candidates.find(({ load }) => load.isDue()) ?? otherwise(candidates);
+  return (candidates, isRetry = false) => {
+    const due = isRetry ? undefined : candidates.find(({ load }) => load.isDue());
+    return due ?? otherwise(candidates, isRetry);
+  };
 }
 
 /**
@@ -54,16 +60,20 @@ function takesTurn(candidate: Candidate, random: () => number): boolean {
   return weight >= 1 || random() < weight;
 }
 
-/** In turn. One that warms up is passed over by chance, so that it gets its part of the turns. */
+/**
+ * In turn. One that warms up is passed over by chance, so that it gets its part of the turns. Retries have turns of
+ * their own: were they to take those of first attempts, of two endpoints the one that fails would be every call's first.
+ */
 function roundRobin(random: () => number): Pick {
-  let turn = Math.floor(random() * 2 ** 16);
-  return (candidates) => {
-    const { length } = candidates;
-    for (let tried = 0; tried < length; tried++) {
-      const each = candidates[turn++ % length];
+  const start = Math.floor(random() * 2 ** 16);
+  const turns = { first: start, retry: start };
+  return (candidates, isRetry = false) => {
+    const next = () => candidates[turns[isRetry ? "retry" : "first"]++ % Math.max(1, candidates.length)];
+    for (let passed = 0; passed < candidates.length; passed++) {
+      const each = next();
       if (each && takesTurn(each, random)) return each;
     }
-    return candidates[turn++ % Math.max(1, length)];
+    return next();
   };
 }
 
