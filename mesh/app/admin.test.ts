@@ -1,8 +1,12 @@
+import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { AdminService, BreakerOrder, Serving } from "../../gen/mesh/admin/v1/admin_service_pb.ts";
 import { meshClient } from "../rpc/client.ts";
-import { faultsOnDemand } from "../rpc/faults.ts";
+import { type FaultSettings, faultsOnDemand } from "../rpc/faults.ts";
 import { operatorsBy } from "../rpc/operators.ts";
 import type { MeshServer } from "../rpc/server.ts";
 import { refusalOf } from "../testing/refusal.ts";
@@ -15,14 +19,15 @@ import { adminService } from "./admin.ts";
 const NO_RETRY = { case: "retry" as const, value: { maxAttempts: 1 } };
 
 /** An instance that calls two endpoints of a toy service, and a client of its AdminService. */
-async function administered(token = "") {
+async function administered(token = "", settings: FaultSettings = { isOn: true, faults: [] }) {
   const service = countable({ service: { defaults: { redundancy: NO_RETRY } } });
   const [a, b] = [
     await scriptedBackend({ protocol: "grpc", service }),
     await scriptedBackend({ protocol: "grpc", service }),
   ];
   const target = toyTarget("grpc", service, [a.endpoint, b.endpoint]);
-  const faults = faultsOnDemand({ settings: { isOn: true, faults: [] }, isOperator: () => true });
+  const operators = operatorsBy(token);
+  const faults = faultsOnDemand({ settings, isOperator: operators.isOperator });
   let server: MeshServer | undefined;
   const handlers = adminService({
     service: "order",
@@ -30,14 +35,23 @@ async function administered(token = "") {
     server: () => server,
     targets: [target],
     faults,
-    operators: operatorsBy(token),
+    operators,
   });
-  const running = await testServer(AdminService, handlers, { faults: faults.interceptor });
+  const running = await testServer(AdminService, handlers, {
+    services: [service, AdminService],
+    routes(router) {
+      router.service(AdminService, handlers);
+      router.service(service, { ask: ({ text }) => ({ text }) });
+    },
+    faults: faults.interceptor,
+  });
   server = running;
   const [protocol] = WIRE_PROTOCOLS;
   if (!protocol) throw new Error("there is no protocol");
-  const admin = createClient(AdminService, protocol.open(running));
-  return { admin, a, b, target, toys: meshClient(service, target) };
+  const transport = protocol.open(running);
+  const admin = createClient(AdminService, transport);
+  const own = createClient(service, transport);
+  return { admin, own, a, b, target, toys: meshClient(service, target), url: running.url };
 }
 
 test("the state tells of the endpoints that an instance calls: breakers, attempts, budget and last errors", async () => {
@@ -94,13 +108,45 @@ test("an order for an endpoint that is not called is refused", async () => {
   });
 });
 
-test("faults are switched on, shown and switched off", async () => {
-  const { admin } = await administered();
+test("faults are switched on while the instance runs, shown and switched off; administration goes on", async () => {
+  const { admin, own } = await administered();
+  await own.ask({});
   const set = await admin.setFaults({ faults: [{ method: "*", code: 5 }] });
   expect(set.faults).toMatchObject([{ method: "*", code: 5 }]);
+  expect(await refusalOf(own.ask({}))).toMatchObject({ code: "NotFound", reason: "FAULT_INJECTED" });
   expect((await admin.getState({})).faults).toHaveLength(1);
   await admin.setFaults({});
   expect((await admin.getState({})).faults).toEqual([]);
+  await own.ask({});
+});
+
+test("where faults are off, no operator switches them on", async () => {
+  const { admin, own } = await administered("", { isOn: false, faults: [] });
+  const refused = await refusalOf(admin.setFaults({ faults: [{ method: "*", code: 5 }] }));
+  expect(refused).toMatchObject({ code: "FailedPrecondition", reason: "FAULTS_OFF" });
+  expect((await admin.getState({})).faults).toEqual([]);
+  await own.ask({});
+});
+
+test("one call fails by its headers for who has the operators' token, and for nobody else", async () => {
+  const { own } = await administered("the-token");
+  const abort = { "x-envoy-fault-abort-grpc-request": "5" };
+  await own.ask({}, { headers: abort });
+  const headers = { ...abort, "mesh-operator-token": "the-token" };
+  expect(await refusalOf(own.ask({}, { headers }))).toMatchObject({ reason: "FAULT_INJECTED" });
+});
+
+test("who knows an instance by reflection alone can read its state", async () => {
+  const { url, target, a } = await administered();
+  const buf = resolve(import.meta.dirname, "../../node_modules/.bin/buf");
+  const method = `${url}/${AdminService.typeName}/GetState`;
+  const args = ["curl", "--http2-prior-knowledge", "--protocol", "grpc", method];
+  // Away from this repository's own contracts.
+  const { stdout } = await promisify(execFile)(buf, args, { cwd: tmpdir() });
+  expect(JSON.parse(stdout)).toMatchObject({
+    instance: "order-1",
+    targets: [{ target: target.name, endpoints: [{ address: a.address }, {}] }],
+  });
 });
 
 test("a fault that could never be is refused, with its field", async () => {
