@@ -51,6 +51,17 @@ describe("the limit", () => {
     await permitOf(gate.acquire("CRITICAL_PLUS"));
   });
 
+  test("is one for all: what one criticality uses, the others have not; a place given back is theirs", async () => {
+    const { gate } = admitting(10);
+    const sheddable = Array.from({ length: 5 }, () => gate.acquire("SHEDDABLE"));
+    for (let n = 0; n < 20; n++) gate.acquire("CRITICAL");
+    expect(gate.state()).toMatchObject({ inflight: 9, queued: 9 });
+    await permitOf(gate.acquire("CRITICAL_PLUS"));
+    for (const each of sheddable) (await permitOf(each)).release("success");
+    // Of the five, one was above what CRITICAL may fill.
+    expect(gate.state()).toMatchObject({ inflight: 9, queued: 5 });
+  });
+
   test("of one lets every criticality in", async () => {
     const { gate } = admitting(1);
     await permitOf(gate.acquire("SHEDDABLE"));
