@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { constant, exponential, lognormal } from "./distributions.ts";
-import { tally } from "./results.ts";
+import { between, tally } from "./results.ts";
 import { type Plan, simulate } from "./simulate.ts";
 import { NO_BREAKER } from "./variants.ts";
 
@@ -57,6 +57,19 @@ test("clients call as often as they are to, by chance or evenly, until the end",
   for (const { calls } of [chance, even]) {
     expect(Math.max(...calls.map(({ startedMs }) => startedMs))).toBeLessThan(100_000);
   }
+});
+
+test("clients may come later than others, and go before them", async () => {
+  const { calls } = await simulate({
+    seed: 1,
+    forMs: 3_000,
+    servers: [{ workers: 1_000, workMs: constant(1), admits: "wanted" }],
+    clients: [
+      { count: 1, rps: 10, isEven: true },
+      { count: 1, rps: 100, isEven: true, fromMs: 1_000, toMs: 2_000 },
+    ],
+  });
+  expect([0, 1, 2].map((s) => between(calls, s * 1_000, (s + 1) * 1_000).length)).toEqual([10, 110, 10]);
 });
 
 test("an unhurried server works for as long as its model says, and no client waits longer", async () => {

@@ -16,6 +16,10 @@ export interface ClientModel {
   readonly rps: number;
   /** Constant gaps in place of chance. Defaults to false. */
   readonly isEven?: boolean;
+  /** When they begin to call. Defaults to the beginning. */
+  readonly fromMs?: number;
+  /** When they stop. Defaults to the end. */
+  readonly toMs?: number;
   readonly header?: Readonly<Record<string, string>>;
   /** Spoils a client before its first call, as a control. */
   readonly spoil?: (target: SimulatedTarget) => void;
@@ -30,6 +34,8 @@ export interface Plan {
   readonly clients: readonly ClientModel[];
   /** The policies of all of them. Defaults to the mesh's. */
   readonly variant?: Variant;
+  /** One that others share, such as servers behind these. Defaults to its own. */
+  readonly clock?: VirtualClock;
   /** Looks at the servers, each so often. */
   readonly watch?: { readonly eachMs: number; readonly look: (world: World) => void };
 }
@@ -55,7 +61,7 @@ export interface Results extends World {
 
 /** Runs a plan to its end: until the last call has ended. The same plan has the same results. */
 export async function simulate(plan: Plan): Promise<Results> {
-  const clock = virtualClock();
+  const { clock = virtualClock() } = plan;
   const policies = variantOf(plan.variant);
   // Chance of its own for each part, so that one that asks more often does not change what the others get.
   let seeds = plan.seed * 7_919;
@@ -120,13 +126,14 @@ function arrive(
 ): void {
   const gapMs = 1_000 / model.rps;
   const gap = () => (model.isEven ? gapMs : -gapMs * Math.log(1 - random.next()));
+  const { fromMs = 0, toMs = forMs } = model;
   const come = () => {
-    if (clock.now() >= forMs) return;
+    if (clock.now() >= toMs) return;
     act();
     clock.after(gap(), come);
   };
   // Even ones do not come in step.
-  clock.after(model.isEven ? gapMs * random.next() : gap(), come);
+  clock.after(fromMs + (model.isEven ? gapMs * random.next() : gap()), come);
 }
 
 async function callOnce(
