@@ -199,6 +199,14 @@ describe("a hedge", () => {
     expect(await call()).toMatchObject({ text: "first" });
     expect(seen).toHaveLength(1);
   });
+
+  test("is made while the target is busy in the place of an attempt that failed: it runs beside nothing", async () => {
+    const { call, times } = hedging([{ ...UNAVAILABLE, afterMs: 5 }, { answer: "second" }], {
+      isBusy: () => true,
+    });
+    expect(await call()).toMatchObject({ text: "second", atMs: 5 });
+    expect(times()).toEqual([0, 5]);
+  });
 });
 
 describe("what bounds hedges", () => {

@@ -77,7 +77,9 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
         if (inMs !== undefined && sent < maxAttempts)
           cancelTimer = clock.after(Math.max(MIN_DELAY_MS, inMs), tryHedge);
       };
-      const mayHedge = () => sent < maxAttempts && !isBusy(request) && budget.tryWithdraw(sent - 1);
+      // One that stands in for an attempt that failed runs beside nothing, and slows nothing down.
+      const mayHedge = () =>
+        sent < maxAttempts && (active.size === 0 || !isBusy(request)) && budget.tryWithdraw(sent - 1);
 
       function tryHedge(): void {
         if (isOver) return;

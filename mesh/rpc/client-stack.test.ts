@@ -30,6 +30,7 @@ async function stacked(count: number, contract: ToyPolicies = {}, options: ToyCl
         retried: (_, how) => void told.push(how),
         bulkheadFull: note("full"),
         degraded: (_, how) => void told.push(how),
+        hedged: note("hedge"),
         outOfTime: note("out of time"),
         breakerRejected: note("breaker"),
       },
@@ -172,6 +173,31 @@ test("a target of which no instance is known refuses with NO_ENDPOINT", async ()
     code: "Unavailable",
     reason: "NO_ENDPOINT",
   });
+});
+
+test("what pushes an attempt back keeps hedges away for a second; another instance still answers in its place", async () => {
+  const value = { maxAttempts: 2, maxExtraLoad: 1, delay: { case: "fixed" as const, value: duration(100) } };
+  const { client, clock, backend, backends, plays, told } = await stacked(2, {
+    ask: { redundancy: { case: "hedge", value } },
+  });
+  plays(fails(Code.Unavailable, { reason: "SHED" }));
+  expect(await client.ask({ text: "a" })).toMatchObject({ text: "a" });
+  expect([backends[1]?.attempts.length, told]).toEqual([1, ["hedge"]]);
+  const slow = Promise.withResolvers<void>();
+  plays({ does: "answer", after: slow.promise });
+  const call = client.ask({});
+  await backend.whenArrived(2);
+  clock.advance(100);
+  slow.resolve();
+  await call;
+  expect(told).toEqual(["hedge"]);
+  clock.advance(900);
+  plays({ does: "hang" });
+  const hedged = client.ask({});
+  await backend.whenArrived(3);
+  clock.advance(100);
+  await hedged;
+  expect([backends[1]?.attempts.length, told]).toEqual([2, ["hedge", "hedge"]]);
 });
 
 test("a reload makes breakers, budget and bulkhead anew, with the policies that are in place then", async () => {

@@ -64,7 +64,11 @@ export function clientStack(target: TargetState, own: OwnFallback = {}): Interce
     // Above the pick, so that an attempt which finds no endpoint is seen too.
     observer.attempt,
     // Above the breaker, because there is one for each endpoint; it passes over those that are open.
-    pickEndpoint(endpoints, { clock: surroundings.clock, onNotSent: target.refresh }),
+    pickEndpoint(endpoints, {
+      clock: surroundings.clock,
+      onNotSent: target.refresh,
+      onPushback: target.notePushback,
+    }),
     // Above the attempt's timeout, so that a timeout counts as a failure of its endpoint.
     circuitBreaker({
       ...surroundings,

@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { servicePolicy } from "../contract/policy.ts";
 import { DeliveryError } from "../resilience/delivery.ts";
@@ -40,12 +42,17 @@ function unknown(failure?: Error) {
     message: { $typeName: "grpc.health.v1.HealthCheckRequest", service: "" },
   };
   let lookups = 0;
-  const layer = pickEndpoint(endpoints, { clock, onNotSent: () => void lookups++ });
+  let pushbacks = 0;
+  const layer = pickEndpoint(endpoints, {
+    clock,
+    onNotSent: () => void lookups++,
+    onPushback: () => void pushbacks++,
+  });
   const call = layer(async () => {
     if (failure) throw failure;
     return { stream: false } as never;
   })(request as never);
-  return { clock, endpoints, caller, call, lookups: () => lookups };
+  return { clock, endpoints, caller, call, lookups: () => lookups, pushbacks: () => pushbacks };
 }
 
 test("a call waits until it is known for the first time who is there", async () => {
@@ -151,3 +158,24 @@ test("an endpoint whose attempts lose against hedges is as slow as all the time 
   }
   expect(target.state.endpoints.all()[0]?.load.latencyMs()).toBe(120);
 });
+
+test.each([
+  ["of SHED", new ConnectError("busy", Code.Unavailable, undefined, [info("SHED")]), 1],
+  ["with a time to come back", new ConnectError("busy", Code.Aborted, { "grpc-retry-pushback-ms": "20" }), 1],
+  [
+    "with the wish to be left alone",
+    new ConnectError("busy", Code.Aborted, { "grpc-retry-pushback-ms": "-1" }),
+    1,
+  ],
+  ["of DRAINING", new ConnectError("going", Code.Unavailable, undefined, [info("DRAINING")]), 0],
+  ["of UNAVAILABLE", new ConnectError("away", Code.Unavailable), 0],
+] as const)("a failure %s is pushback, or is not", async (_, failure, times) => {
+  const { endpoints, call, pushbacks } = unknown(failure);
+  endpoints.update([{ host: "h", port: 1 }]);
+  await expect(call).rejects.toBe(failure);
+  expect(pushbacks()).toBe(times);
+});
+
+function info(reason: string) {
+  return { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: "mesh.weft" }) };
+}

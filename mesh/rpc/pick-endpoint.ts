@@ -27,13 +27,18 @@ export interface PickOptions {
   readonly clock: Clock;
   /** Told when nobody listens at an endpoint, so that the list may be looked up again. */
   readonly onNotSent: () => void;
+  /** Told when an endpoint has too much to do, or says when it wants to be asked again. */
+  readonly onPushback: () => void;
 }
 
 /**
  * Places an attempt at an endpoint, one that this call has not tried if there is such, and learns from how it goes. If
  * the endpoint's breaker refuses after all, another one is picked; that costs neither an attempt nor the budget.
  */
-export function pickEndpoint(endpoints: Endpoints, { clock, onNotSent }: PickOptions): Interceptor {
+export function pickEndpoint(
+  endpoints: Endpoints,
+  { clock, onNotSent, onPushback }: PickOptions,
+): Interceptor {
   return (next) => async (request) => {
     const { tried, deadlineMs } = callOf(request, { clock });
     const refused = new Set<LiveEndpoint>();
@@ -54,6 +59,7 @@ export function pickEndpoint(endpoints: Endpoints, { clock, onNotSent }: PickOpt
         if (outcome.kind === "LOCAL_REJECT" && outcome.reason === "BREAKER_OPEN") return true;
         learn(endpoint, error, clock.now() - startedMs);
         if (outcome.kind === "NOT_SENT") onNotSent();
+        if (outcome.reason === "SHED" || outcome.pushbackMs !== undefined) onPushback();
         return false;
       };
       try {

@@ -51,10 +51,10 @@ test("a target is busy while more than 70 percent of its places are taken", asyn
   expect(isBusy()).toBe(false);
 });
 
-test("it is busy for a second after it has refused a call because of load", () => {
-  const { clock, isBusy, noteShed } = state();
+test("it is busy for a second after a server has pushed back", () => {
+  const { clock, isBusy, notePushback } = state();
   expect(isBusy()).toBe(false);
-  noteShed();
+  notePushback();
   clock.advance(999);
   expect(isBusy()).toBe(true);
   clock.advance(1);

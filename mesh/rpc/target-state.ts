@@ -32,8 +32,8 @@ export interface TargetState {
   readonly callerLeftMs: () => number;
   readonly share: () => number;
   readonly refresh: () => void;
-  /** A call was refused by a server that has too much to do. */
-  noteShed(): void;
+  /** A server has too much to do, or wants to be left alone: nothing is added to its load for a second. */
+  notePushback(): void;
   /** Begins anew with other policies. */
   apply(policy: ServicePolicy): void;
 }
@@ -54,7 +54,7 @@ export const askedKey = createContextKey<number | undefined>(undefined);
 // Layers that retry multiply: what already is a retry may add half as many.
 const SHARE_OF_A_RETRY = 0.5;
 const BUSY_SHARE = 0.7;
-const BUSY_AFTER_SHED_MS = 1_000;
+const BUSY_AFTER_PUSHBACK_MS = 1_000;
 
 /** Makes what the calls to a target share. */
 export function targetState(options: TargetStateOptions): TargetState {
@@ -64,7 +64,7 @@ export function targetState(options: TargetStateOptions): TargetState {
   let gate: RetryGate;
   let calls: Bulkhead;
   let streams: Bulkhead;
-  let shedMs = Number.NEGATIVE_INFINITY;
+  let pushbackMs = Number.NEGATIVE_INFINITY;
 
   function apply(policy: ServicePolicy): void {
     gate = retryGate(policy.gate, clock);
@@ -93,9 +93,10 @@ export function targetState(options: TargetStateOptions): TargetState {
       }
       return found;
     },
-    isBusy: () => calls.inflight > BUSY_SHARE * calls.limit || clock.now() - shedMs < BUSY_AFTER_SHED_MS,
-    noteShed() {
-      shedMs = clock.now();
+    isBusy: () =>
+      calls.inflight > BUSY_SHARE * calls.limit || clock.now() - pushbackMs < BUSY_AFTER_PUSHBACK_MS,
+    notePushback() {
+      pushbackMs = clock.now();
     },
     askedMs: (request) => request.contextValues.get(askedKey),
     callerLeftMs: () => timeLeftMs(clock),

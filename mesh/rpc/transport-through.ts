@@ -33,10 +33,8 @@ export function transportThrough(state: TargetState, own?: OwnFallback): Transpo
   >((next, interceptor) => interceptor(next), send);
 
   const failed = (error: unknown): never => {
-    const { reason } = outcomeOf(error);
-    if (reason === "SHED") state.noteShed();
     // That no time was left is our own word, and our caller's business; all else is about the service called.
-    throw reason === "DEADLINE_BUDGET_EXHAUSTED" ? error : markAsAnswer(error);
+    throw outcomeOf(error).reason === "DEADLINE_BUDGET_EXHAUSTED" ? error : markAsAnswer(error);
   };
 
   function begin(
