@@ -432,22 +432,28 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
       }
     });
 
-    test("who leaves at the edge is gone for every hop (D6)", async () => {
+    test("who leaves at the edge is gone for every hop, and nothing is begun for nobody (D6)", async () => {
       const service = countable();
       const begun = Promise.withResolvers<void>();
+      const tried = Promise.withResolvers<unknown>();
       const gone: string[] = [];
       const all = Promise.withResolvers<void>();
+      const database = await scriptedBackend({ protocol, service });
+      const later = toyClient(protocol, service, [database.endpoint]);
       async function hop(name: string, next?: Endpoint): Promise<Endpoint> {
         const client = next && toyClient(protocol, service, [next]);
         const server = await testServer(service, {
           async ask({ text }, { signal }) {
-            signal.addEventListener("abort", () => {
+            const left = new Promise((resolve) => signal.addEventListener("abort", resolve));
+            void left.then(() => {
               gone.push(name);
               if (gone.length === 3) all.resolve();
             });
             if (client) return client.ask({ text });
             begun.resolve();
-            return new Promise<never>(() => {});
+            await left;
+            tried.resolve(await later.ask({}).catch((error) => error));
+            return {};
           },
         });
         return server.endpoint;
@@ -461,6 +467,8 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
       await refused;
       await all.promise;
       expect(gone.sort()).toEqual(["a", "b", "c"]);
+      expect(await tried.promise).toMatchObject({ code: Code.Canceled });
+      expect(database.attempts).toEqual([]);
     });
   });
 
