@@ -84,6 +84,10 @@ tools: $(INSTALLED) ## Install grpcurl and nats-server into .tools/
 bench: setup ## Measure the order path of a shop of its own
 	@node bench/orders.ts
 
+.PHONY: scenarios
+scenarios: setup ## Put the policies into every situation that calls must survive, in a simulator
+	@node bench/scenarios.ts
+
 .PHONY: storm
 storm: setup ## Put real processes into overload, slow and dead replicas, a retry storm, a rolling restart
 	@node bench/storm.ts
