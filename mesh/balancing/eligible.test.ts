@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { eligible, type Standing } from "./eligible.ts";
 
-const WELL: Standing = { isServing: true, isOpen: false, wasTried: false };
+const WELL: Standing = { isServing: true, isOpen: false, wasTried: false, hasRefused: false };
 const OPEN = { ...WELL, isOpen: true };
 const SILENT = { ...WELL, isServing: false };
+const REFUSED = { ...WELL, isOpen: true, hasRefused: true };
 const TRIED = { ...WELL, wasTried: true };
 
 /** Which of these endpoints may take a call, by their numbers. */
@@ -64,6 +65,12 @@ describe("panic: breakers are not looked at", () => {
     expect(among(...standings)).toEqual({ endpoints: isPanic ? all : well, isPanic });
   });
 
+  test("but never to who has just refused, who counts as open", () => {
+    expect(among(REFUSED, OPEN, OPEN)).toEqual({ endpoints: [1, 2], isPanic: true });
+    expect(among(REFUSED, REFUSED, REFUSED)).toEqual({ endpoints: [], isPanic: true });
+    expect(among({ ...REFUSED, isOpen: false }, WELL)).toEqual({ endpoints: [1], isPanic: false });
+  });
+
   test("but at who serves and was not asked before, still", () => {
     expect(among(OPEN, { ...OPEN, wasTried: true }, { ...OPEN, isServing: false })).toEqual({
       endpoints: [0],
@@ -73,16 +80,21 @@ describe("panic: breakers are not looked at", () => {
 });
 
 test("the choice is as good as there is, complete, in order, and never open but in a panic", () => {
-  const standing = fc.record({ isServing: fc.boolean(), isOpen: fc.boolean(), wasTried: fc.boolean() });
+  const standing = fc.record({
+    isServing: fc.boolean(),
+    isOpen: fc.boolean(),
+    wasTried: fc.boolean(),
+    hasRefused: fc.boolean(),
+  });
   fc.assert(
     fc.property(fc.array(standing, { maxLength: 12 }), (standings) => {
       const { endpoints, isPanic } = among(...standings);
-      const open = standings.filter(({ isOpen }) => isOpen).length;
+      const open = standings.filter(({ isOpen, hasRefused }) => isOpen || hasRefused).length;
       expect(isPanic).toBe(standings.length >= 3 && open > standings.length / 2);
 
       // What is wrong with each, the worst first.
-      const faults = ({ isOpen, isServing, wasTried }: Standing) =>
-        [isOpen && !isPanic, !isServing, wasTried].map(Number).join("");
+      const faults = ({ isOpen, isServing, wasTried, hasRefused }: Standing) =>
+        [hasRefused || (isOpen && !isPanic), !isServing, wasTried].map(Number).join("");
       const least = standings.map(faults).toSorted()[0] ?? "1";
       const best = [...standings.keys()].filter((each) => faults(standings[each] ?? WELL) === least);
       expect(endpoints).toEqual(least.startsWith("1") ? [] : best);

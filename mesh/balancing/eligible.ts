@@ -6,6 +6,8 @@ export interface Standing {
   readonly isOpen: boolean;
   /** True if this call was there before. */
   readonly wasTried: boolean;
+  /** True if its breaker has just refused this attempt. */
+  readonly hasRefused: boolean;
 }
 
 /** Which endpoints may take a call. */
@@ -27,10 +29,10 @@ const PANIC_FROM = 3;
  */
 export function eligible<E>(endpoints: readonly E[], standingOf: (endpoint: E) => Standing): Eligible<E> {
   const standings = endpoints.map(standingOf);
-  const open = standings.filter(({ isOpen }) => isOpen).length;
+  const open = standings.filter(({ isOpen, hasRefused }) => isOpen || hasRefused).length;
   const isPanic = endpoints.length >= PANIC_FROM && open / endpoints.length > PANIC_SHARE;
-  const faults = standings.map(({ isOpen, isServing, wasTried }) =>
-    isOpen && !isPanic ? Number.POSITIVE_INFINITY : 2 * Number(!isServing) + Number(wasTried),
+  const faults = standings.map(({ isOpen, isServing, wasTried, hasRefused }) =>
+    hasRefused || (isOpen && !isPanic) ? Number.POSITIVE_INFINITY : 2 * Number(!isServing) + Number(wasTried),
   );
   const least = Math.min(...faults);
   const isBest = (_: E, i: number) => least < Number.POSITIVE_INFINITY && faults[i] === least;

@@ -8,6 +8,8 @@ export interface Load {
   begin(): () => void;
   /** An answer came after so long, in milliseconds: whatever failed before, it works. */
   observe(tookMs: number): void;
+  /** An attempt was given up after so long: it would have taken longer, which forgives nothing. */
+  exceed(tookMs: number): void;
   /** An attempt was given up for one elsewhere that was faster: nobody knows how long it would have taken. */
   lose(tookMs: number): void;
   /** The endpoint failed: it counts as slow as this, in milliseconds, until it answers or time has passed. */
@@ -78,6 +80,9 @@ export function peakEwma(clock: Clock, random: () => number = Math.random): Load
       dueAtMs = Number.POSITIVE_INFINITY;
       penalty.clear();
       latency.peak(tookMs);
+    },
+    exceed(tookMs) {
+      if (tookMs > latency.value()) latency.peak(tookMs);
     },
     /**
      * The latency of an endpoint whose attempts always lose is unknown, not short: all the time that was spent there

@@ -39,7 +39,11 @@ test("a call is placed where it may go, whoever picks: never at an open breaker 
         const tried = new Set<unknown>();
 
         for (let attempt = 0; attempt <= retries; attempt++) {
-          const { endpoints } = eligible(there, (each) => ({ ...each.state, wasTried: tried.has(each) }));
+          const { endpoints } = eligible(there, (each) => ({
+            ...each.state,
+            wasTried: tried.has(each),
+            hasRefused: false,
+          }));
           const chosen = pick(endpoints, tried.size > 0);
           if (open === there.length && there.length < 3) expect(chosen).toBeUndefined();
           else expect(endpoints).toContain(chosen);

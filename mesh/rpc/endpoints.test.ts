@@ -145,6 +145,16 @@ test("a call goes where it was not, where its breaker did not refuse it, and bac
   expect(endpoints.pick(NOWHERE, new Set([first, second]))).toBeUndefined();
 });
 
+test("one that an operator keeps open counts for the panic, and the others are tried", () => {
+  const { endpoints } = opened();
+  endpoints.update([at(1), at(2), at(3)]);
+  const [kept, ...others] = endpoints.all();
+  if (!kept) throw new Error("three endpoints are known");
+  kept.breaker.order("FORCED_OPEN");
+  for (const each of others) fail(each);
+  expect(others).toContain(endpoints.pick(NOWHERE, new Set([kept])));
+});
+
 test("one that says that it does not serve gets nothing, unless nobody serves", () => {
   const { endpoints } = opened();
   endpoints.update([at(1), at(2)]);

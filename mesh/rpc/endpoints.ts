@@ -146,11 +146,11 @@ export function endpointsOf(options: EndpointsOptions): Endpoints {
         isUsed = true;
         for (const endpoint of live.values()) watch(endpoint);
       }
-      const there = [...live.values()].filter((each) => !refused.has(each));
-      const { endpoints, isPanic } = eligible(there, (each) => ({
+      const { endpoints, isPanic } = eligible([...live.values()], (each) => ({
         isServing: each.isServing !== false,
         isOpen: each.breaker.isOpen(),
         wasTried: tried.has(each),
+        hasRefused: refused.has(each),
       }));
       const chosen = choose(endpoints, tried.size > 0);
       if (chosen) {

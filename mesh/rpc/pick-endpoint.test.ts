@@ -179,3 +179,38 @@ test.each([
 function info(reason: string) {
   return { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: "mesh.weft" }) };
 }
+
+test("a call that was given up forgives no failure", async () => {
+  const { clock, backend, endpoint, client } = await one();
+  backend.plays(UNAVAILABLE, { does: "hang" });
+  await client.ask({}).catch(() => {});
+  const leaving = new AbortController();
+  const call = client.ask({}, { signal: leaving.signal }).catch(() => {});
+  await backend.whenArrived(2);
+  clock.advance(100);
+  leaving.abort();
+  await call;
+  expect(endpoint.load.latencyMs()).toBeGreaterThan(4_900);
+  clock.advance(2_000);
+  expect(endpoint.load.isDue()).toBe(true);
+});
+
+test("how long a stream lasts says nothing of its endpoint; that it breaks does", async () => {
+  const { clock, backend, endpoint, client } = await one();
+  const watch = (leaving: AbortController) =>
+    client.watch({}, { signal: leaving.signal })[Symbol.asyncIterator]();
+  const first = new AbortController();
+  backend.plays({ does: "answer", after: new Promise(() => {}) });
+  const left = watch(first);
+  await left.next();
+  clock.advance(59_000);
+  first.abort();
+  await left.next().catch(() => {});
+  expect(endpoint.load.latencyMs()).toBeLessThan(1);
+  expect(endpoint.load.pending).toBe(0);
+  backend.plays(fails(Code.Unavailable, { messages: ["one"] }));
+  const broken = watch(new AbortController());
+  await broken.next();
+  await expect(broken.next()).rejects.toMatchObject({ code: Code.Unavailable });
+  expect(endpoint.load.latencyMs()).toBe(5_000);
+});

@@ -3,8 +3,8 @@ import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import type { Clock } from "../core/clock.ts";
 import { raceSignal } from "../core/race.ts";
 import { callOf, type Request } from "../resilience/call.ts";
-import { healthOf } from "../resilience/classify.ts";
-import { outcomeOf } from "../resilience/outcome.ts";
+import { type Health, healthOf } from "../resilience/classify.ts";
+import { type Outcome, outcomeOf } from "../resilience/outcome.ts";
 import { callerLeft, overdue, rejection } from "../resilience/rejection.ts";
 import type { Endpoints, LiveEndpoint } from "./endpoints.ts";
 
@@ -58,6 +58,15 @@ export function pickEndpoint(
         const outcome = outcomeOf(error);
         if (outcome.kind === "LOCAL_REJECT" && outcome.reason === "BREAKER_OPEN") return true;
         learn(endpoint, error, clock.now() - startedMs);
+        return told(outcome);
+      };
+      // How long a stream lasts says nothing about its endpoint.
+      const broke = (error: unknown) => {
+        const outcome = outcomeOf(error);
+        if (isFailure(healthOf(outcome))) learn(endpoint, error, 0);
+        told(outcome);
+      };
+      const told = (outcome: Outcome): false => {
         if (outcome.kind === "NOT_SENT") onNotSent();
         if (outcome.reason === "SHED" || outcome.pushbackMs !== undefined) onPushback();
         return false;
@@ -69,7 +78,7 @@ export function pickEndpoint(
           end();
           return response;
         }
-        return { ...response, message: ending(response.message, end, failed) };
+        return { ...response, message: ending(response.message, end, broke) };
       } catch (error) {
         if (!failed(error)) throw error;
         if (!wasTried) tried.delete(endpoint);
@@ -97,30 +106,32 @@ export function pickEndpoint(
   function learn(endpoint: LiveEndpoint, error: unknown, tookMs: number): void {
     const outcome = outcomeOf(error);
     const health = healthOf(outcome);
-    if (health === "FAILURE" || health === "FAILURE_BY_RATIO") {
+    if (isFailure(health)) {
       endpoint.load.punish(Math.max(tookMs, outcome.pushbackMs ?? 0));
       endpoint.lastError = { text: error instanceof Error ? error.message : String(error), at: clock.date() };
     } else if (outcome.kind === "HEDGE_LOST") endpoint.load.lose(tookMs);
-    else if (health === "SUCCESS" || tookMs > endpoint.load.latencyMs()) {
-      // What was given up tells only that it would have taken longer.
-      endpoint.load.observe(tookMs);
-    }
+    else if (health === "SUCCESS") endpoint.load.observe(tookMs);
+    else endpoint.load.exceed(tookMs);
   }
 }
 
 async function* ending<T>(
   messages: AsyncIterable<T>,
   end: () => void,
-  failed: (error: unknown) => boolean,
+  broke: (error: unknown) => void,
 ): AsyncGenerator<T> {
   try {
     yield* messages;
   } catch (error) {
-    failed(error);
+    broke(error);
     throw error;
   } finally {
     end();
   }
+}
+
+function isFailure(health: Health): boolean {
+  return health === "FAILURE" || health === "FAILURE_BY_RATIO";
 }
 
 function nobody(known: number) {
