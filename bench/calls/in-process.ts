@@ -1,4 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
@@ -20,6 +21,7 @@ import { circuitBreaker } from "../../mesh/resilience/circuit-breaker.ts";
 import { limitCalls } from "../../mesh/resilience/limit-calls.ts";
 import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
 import { startServer } from "../../mesh/rpc/server.ts";
+import { WIDE } from "../weft/admission.ts";
 import { EchoService, TIMEOUT_MS } from "./contract.ts";
 import { HOST } from "./peer.ts";
 import { median } from "./statistics.ts";
@@ -118,7 +120,8 @@ async function clientCalls() {
   const options = { timeoutMs: TIMEOUT_MS };
   const bare = createClient(EchoService, atOnce);
   const stack = await clientOver(policies());
-  const one = { bulkhead: { maxConcurrent: 1, maxQueue: 0 } };
+  const forEver = { timeout: durationFromMs(3_600_000) };
+  const one = { bulkhead: { maxConcurrent: 1, maxQueue: 0 }, defaults: forEver };
   const narrow = await clientOver(
     policies({ methods: {}, services: { [EchoService.typeName]: create(ServicePolicySchema, one) } }),
   );
@@ -198,6 +201,7 @@ async function serverCalls() {
       whole = offer(router);
     },
     log: silentLog,
+    admission: WIDE,
   });
   const stack = whole;
   if (!stack) throw new Error("the server asked for no routes");

@@ -3,6 +3,7 @@ import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
 import { startServer as startMeshServer } from "../../mesh/rpc/server.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
+import { WIDE } from "./admission.ts";
 
 /** The whole server stack. It writes no lines and measures nothing, as the peers do not. */
 export async function startServer(port: number): Promise<unknown> {
@@ -13,6 +14,7 @@ export async function startServer(port: number): Promise<unknown> {
     services: [EchoService],
     routes: (router) => router.service(EchoService, { echo }),
     log: silentLog,
+    admission: WIDE,
   });
 }
 

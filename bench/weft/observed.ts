@@ -3,15 +3,14 @@ import { devNull } from "node:os";
 import { destination } from "pino";
 import { readConfig } from "../../mesh/core/config.ts";
 import { createLog } from "../../mesh/core/log.ts";
-import { NO_OBSERVER } from "../../mesh/rpc/call-observer.ts";
 import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
 import { startServer as startMeshServer } from "../../mesh/rpc/server.ts";
-import { clientTelemetry } from "../../mesh/telemetry/client-telemetry.ts";
 import { openTelemetry } from "../../mesh/telemetry/open-telemetry.ts";
 import { refusalTelemetry, serverTelemetry } from "../../mesh/telemetry/server-telemetry.ts";
 import { telemetrySettings } from "../../mesh/telemetry/settings.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
+import { WIDE } from "./admission.ts";
 
 function telemetryFor(instance: string) {
   return openTelemetry(readConfig(telemetrySettings, {}), { service: "bench", instance });
@@ -29,6 +28,7 @@ export async function startServer(port: number): Promise<unknown> {
     telemetry: serverTelemetry(telemetry),
     onEarlyRefusal: refusalTelemetry(telemetry),
     sampler: telemetry.sampler,
+    admission: WIDE,
     log: createLog(
       { service: "bench", instance: "server", level: "info" },
       destination({ fd: openSync(devNull, "w"), sync: true }),
@@ -44,12 +44,7 @@ export async function openClient(port: number): Promise<Call> {
       protocol: "grpc",
       service: EchoService,
     },
-    {
-      observer: {
-        ...NO_OBSERVER,
-        ...clientTelemetry(telemetryFor("client"), { system: "grpc", target: "echo" }),
-      },
-    },
+    { telemetry: telemetryFor("client") },
   );
   const client = meshClient(EchoService, target);
   return async (text) => (await client.echo({ text }, { timeoutMs: TIMEOUT_MS })).text;
