@@ -1,4 +1,11 @@
-import { Code, type ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
+import type { Message } from "@bufbuild/protobuf";
+import {
+  Code,
+  type ConnectError,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { runWork, type Work } from "../core/work.ts";
@@ -74,24 +81,36 @@ test("that no time was left is our own word, and passes", async () => {
   expect(backend.attempts).toEqual([]);
 });
 
-test.each(PROTOCOLS)("over %s the messages of a stream may be plain objects", async (protocol) => {
-  const names: (string | undefined)[] = [];
-  const server = await testServer(ProductService, {
-    async importProducts(rows) {
-      for await (const { product } of rows) names.push(product?.name);
-      return { createdCount: names.length };
-    },
-  });
-  const target = openTarget({
-    target: { scheme: "static", endpoints: [server.endpoint] },
-    protocol,
-    service: ProductService,
-  });
-  atEnd(async () => target.close());
-  async function* rows() {
-    yield { product: { name: "Beans" } };
-    yield { product: { name: "Cups" } };
-  }
-  const { createdCount } = await meshClient(ProductService, target).importProducts(rows());
-  expect([createdCount, names]).toEqual([2, ["Beans", "Cups"]]);
-});
+test.each(PROTOCOLS)(
+  "over %s the messages of a stream may be plain objects; layers see messages",
+  async (protocol) => {
+    const types: string[] = [];
+    const names: (string | undefined)[] = [];
+    const server = await testServer(ProductService, {
+      async importProducts(rows) {
+        for await (const { product } of rows) names.push(product?.name);
+        return { createdCount: names.length };
+      },
+    });
+    const noting: Interceptor = (next) => (request) =>
+      next(request.stream ? { ...request, message: noted(request.message) } : request);
+    async function* noted<M extends Message>(messages: AsyncIterable<M>) {
+      for await (const message of messages) {
+        types.push(message.$typeName);
+        yield message;
+      }
+    }
+    const target = openTarget(
+      { target: { scheme: "static", endpoints: [server.endpoint] }, protocol, service: ProductService },
+      { observer: { call: noting }, watchesHealth: false },
+    );
+    atEnd(async () => target.close());
+    async function* rows() {
+      yield { product: { name: "Beans" } };
+      yield { product: { name: "Cups" } };
+    }
+    const { createdCount } = await meshClient(ProductService, target).importProducts(rows());
+    expect([createdCount, names]).toEqual([2, ["Beans", "Cups"]]);
+    expect(types).toEqual(Array(2).fill("shop.product.v1.ImportProductsRequest"));
+  },
+);
