@@ -14,17 +14,32 @@ export function rejection(
   message: string,
   kind: Outcome["kind"] = "LOCAL_REJECT",
 ): ConnectError {
+  const { code, name, detail } = worded(reason);
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
-    const refusal = refuseByMesh(reason, message);
-    const { code, domain, metadata } = refusal;
-    const info = create(ErrorInfoSchema, { reason: refusal.reason, domain, metadata });
-    const error = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }]);
-    return withOutcome(error, { kind, code, reason: refusal.reason });
+    return withOutcome(new ConnectError(message, code, undefined, [detail]), { kind, code, reason: name });
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+const known = new Map<MeshError, ReturnType<typeof read>>();
+
+/** What is the same in each rejection of a reason, read from the contract once. */
+function worded(reason: MeshError): ReturnType<typeof read> {
+  let found = known.get(reason);
+  if (!found) {
+    found = read(reason);
+    known.set(reason, found);
+  }
+  return found;
+}
+
+function read(asked: MeshError) {
+  const { code, reason, domain, metadata } = refuseByMesh(asked, "");
+  const value = create(ErrorInfoSchema, { reason, domain, metadata });
+  return { code, name: reason, detail: { desc: ErrorInfoSchema, value } };
 }
 
 /** The signal of an attempt that another one of its call has beaten aborts with this reason. */
