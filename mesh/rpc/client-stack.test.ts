@@ -46,8 +46,8 @@ async function stacked(count: number, contract: ToyPolicies = {}, options: ToyCl
 const ONE_PLACE = { bulkhead: { maxConcurrent: 1 } };
 const FULL = { code: "Unavailable", reason: "BULKHEAD_FULL", domain: "mesh.weft" };
 
-test("the cache is above the bulkhead: an answer that is there costs no place", async () => {
-  const { client, backend, plays, told } = await stacked(1, {
+test("the cache is above the bulkhead and retry: an answer that is there costs no place, and adds nothing to the budget", async () => {
+  const { client, target, backend, plays, told } = await stacked(1, {
     service: ONE_PLACE,
     ask: { cache: { ttl: duration(60_000) } },
   });
@@ -57,7 +57,9 @@ test("the cache is above the bulkhead: an answer that is there costs no place", 
   const held = client.order({}, { signal: leaving.signal }).catch(() => {});
   await backend.whenArrived(2);
   expect(await refusalOf(client.order({}))).toEqual(FULL);
+  const balance = target.state.gateOf().balance();
   expect(await client.ask({ text: "a" })).toMatchObject({ text: "a" });
+  expect(target.state.gateOf().balance()).toBe(balance);
   expect(await refusalOf(client.ask({ text: "b" }))).toEqual(FULL);
   leaving.abort();
   await held;
@@ -166,13 +168,19 @@ test("when every breaker refuses, the call is refused as BREAKER_OPEN, and nothi
   expect(backends.map(({ attempts }) => attempts.length)).toEqual([0, 0]);
 });
 
-test("a target of which no instance is known refuses with NO_ENDPOINT", async () => {
+test("a target of which no instance is known refuses with NO_ENDPOINT, and telemetry sees the attempt", async () => {
   const service = countable();
-  const target = toyTarget("grpc", service, []);
+  let attempts = 0;
+  const attempt: Interceptor = (next) => (request) => {
+    attempts++;
+    return next(request);
+  };
+  const target = toyTarget("grpc", service, [], { observer: { attempt } });
   expect(await refusalOf(meshClient(service, target).ask({}))).toMatchObject({
     code: "Unavailable",
     reason: "NO_ENDPOINT",
   });
+  expect(attempts).toBe(1);
 });
 
 test("what pushes an attempt back keeps hedges away for a second; another instance still answers in its place", async () => {
