@@ -170,6 +170,28 @@ test("a throttle holds no more than its bucket, and owes nothing below its botto
   expect(gate.balance()).toBe(5);
 });
 
+test("a gate says beforehand what it would let through, and takes nothing for it", () => {
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.array(fc.oneof(fc.constant("call" as const), fc.boolean(), fc.nat({ max: 4 })), { maxLength: 60 }),
+      (isBudget, events) => {
+        const gate = isBudget
+          ? budget({ minPerSecond: 0.3 }).gate
+          : retryThrottle({ maxTokens: 6, tokenRatio: 0.5 });
+        for (const event of events) {
+          if (event === "call") gate.deposit();
+          else if (typeof event === "boolean") gate.ended(event);
+          else {
+            const said = [gate.mayWithdraw(event), gate.mayWithdraw(event)];
+            expect([...said, gate.tryWithdraw(event)]).toEqual([said[0], said[0], said[0]]);
+          }
+        }
+      },
+    ),
+  );
+});
+
 test("the policy chooses between a budget and a throttle", () => {
   const clock = manualClock();
   const budget = retryGate({ kind: "budget", ratio: 0.5, minPerSecond: 0, ttlMs: 1_000 }, clock);

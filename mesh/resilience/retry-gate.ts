@@ -7,6 +7,8 @@ export interface RetryGate {
   deposit(share?: number): void;
   /** Asked before each retry: true if it may be made. `taken` is how many this call has made. */
   tryWithdraw(taken: number): boolean;
+  /** True if `tryWithdraw` would let such a call make a retry now. Takes nothing. */
+  mayWithdraw(taken: number): boolean;
   /** Told of each attempt's end. */
   ended(failed: boolean): void;
   /** How many retries could be made now. */
@@ -49,6 +51,10 @@ export function retryBudget(
     present();
     return slots.reduce((sum, each) => sum + each, always);
   }
+  function mayWithdraw(taken: number): boolean {
+    const there = balance();
+    return there >= 1 - HAIR && taken < Math.max(1, Math.ceil(SHARE_PER_CALL * there - HAIR));
+  }
 
   return {
     deposit(share = 1) {
@@ -56,12 +62,12 @@ export function retryBudget(
       slots[slot] = (slots[slot] ?? 0) + ratio * share;
     },
     tryWithdraw(taken) {
-      const there = balance();
-      if (there < 1 - HAIR || taken >= Math.max(1, Math.ceil(SHARE_PER_CALL * there - HAIR))) return false;
+      if (!mayWithdraw(taken)) return false;
       const slot = present();
       slots[slot] = (slots[slot] ?? 0) - 1;
       return true;
     },
+    mayWithdraw,
     ended() {},
     balance,
   };
@@ -79,9 +85,11 @@ export function retryThrottle({
   tokenRatio: number;
 }): RetryGate {
   let tokens = maxTokens;
+  const mayWithdraw = () => tokens > maxTokens / 2;
   return {
     deposit() {},
-    tryWithdraw: () => tokens > maxTokens / 2,
+    tryWithdraw: mayWithdraw,
+    mayWithdraw,
     ended(failed) {
       tokens = failed ? Math.max(0, tokens - 1) : Math.min(maxTokens, tokens + tokenRatio);
     },

@@ -147,6 +147,18 @@ test("attempts of 100 ms each are cut, and the last has all that is left (D3)", 
   expect(atMs).toBe(1_000);
 });
 
+test("an attempt that no budget lets another follow is the last: it is not cut, and has all that is left", async () => {
+  // A budget for one retry in ten seconds.
+  const service = { gate: { case: "retryBudget" as const, value: { minPerSecond: 0.1, ratio: 0.001 } } };
+  const header = { "grpc-timeout": "1000m" };
+  const contract = method({ attemptTimeout: duration(100) }, { service });
+  const slow: Step = { answer: "late", afterMs: 700 };
+  const call = calling([{ never: true }, slow], unaryRequest(contract, { header }));
+  expect(await call.ended()).toMatchObject({ atMs: 840 });
+  expect(call.seen.map((each) => each.header["grpc-timeout"])).toEqual(["100m", "860m"]);
+  expect(textOf(await call.answer)).toBe("late");
+});
+
 describe("a server's pushback (R4, B11)", () => {
   test("is waited for, to the millisecond", async () => {
     const call = calling([fails(Code.Unavailable, { "grpc-retry-pushback-ms": "200" }), { answer: "yes" }]);
@@ -272,7 +284,14 @@ describe("what never left, or was refused unread (R7)", () => {
   });
 
   test("costs no budget, and needs none", async () => {
-    const refusing: RetryGate = { deposit() {}, tryWithdraw: () => false, ended() {}, balance: () => 0 };
+    const no = () => false;
+    const refusing: RetryGate = {
+      deposit() {},
+      tryWithdraw: no,
+      mayWithdraw: no,
+      ended() {},
+      balance: () => 0,
+    };
     const call = calling([below("NOT_SENT"), below("REFUSED"), { answer: "yes" }], undefined, {
       gateOf: () => refusing,
     });
@@ -442,6 +461,7 @@ describe("what bounds the retries of a target", () => {
     const gate: RetryGate = {
       deposit: (share) => void noted.push(["call", share]),
       tryWithdraw: (taken) => noted.push(["retry", taken]) > 0,
+      mayWithdraw: () => true,
       ended: (failed) => void noted.push(failed ? "failed" : "well"),
       balance: () => 1,
     };

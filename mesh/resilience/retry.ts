@@ -64,7 +64,8 @@ export function retry(options: RetryOptions = {}): Interceptor {
     let failures = 0;
 
     for (;;) {
-      const attempt = { number, isLast: number >= maxAttempts };
+      // Cut short for the sake of another that nobody pays for, an attempt would fail for nothing.
+      const attempt = { number, isLast: number >= maxAttempts || !gate.mayWithdraw(taken) };
       let outcome: Outcome;
       let failure: unknown;
       try {
