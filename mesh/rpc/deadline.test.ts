@@ -153,6 +153,14 @@ test.each([
   await expect(call).rejects.toMatchObject({ code: Code.InvalidArgument });
 });
 
+test.each(["1n", "1u", "1m"])("grpc-timeout: %s is hardly any time, and soon over (D5)", async (timeout) => {
+  const { server, release } = await stubborn();
+  const client = meshClient(ProductService, WIRE_PROTOCOLS[1]?.open(server) as never);
+  const call = client.getProduct({ productId: "p1" }, { headers: { "grpc-timeout": timeout } });
+  await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  release();
+});
+
 test("a stream without a timeout has none", async () => {
   const works: (Work | undefined)[] = [];
   const server = await testServer(
