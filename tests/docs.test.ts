@@ -1,13 +1,10 @@
-import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { findGrpcurl, installGrpcurl } from "../tools/local/grpcurl.ts";
+import { canRun, run } from "./commands.ts";
 import { eventually, openShop } from "./shop.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const TOOLS = join(ROOT, ".tools");
 const readme = read("README.md");
 const patterns = read("docs/patterns.md");
 
@@ -15,41 +12,12 @@ function read(file: string): string {
   return readFileSync(join(ROOT, file), "utf8");
 }
 
-// Where Go is missing grpcurl cannot be had, and what needs it is shown as skipped.
-const grpcurl = (await findGrpcurl(TOOLS)) ?? (await installGrpcurl(TOOLS, () => {}).catch(() => undefined));
-const canRun = (command: string) => grpcurl !== undefined || !command.includes("grpcurl");
 const shop = await openShop();
 
 /** The commands of the README's `sh` blocks; one that spans lines is one. */
 const commands = [...readme.matchAll(/```sh\n(.*?)```/gs)]
   .flatMap(([, block = ""]) => block.split(/\n(?=\S+(?: |$))(?=grpcurl|curl|node_modules|make)/))
   .map((command) => command.trim());
-
-/** The command, at the ports of this file's shop. */
-function here(command: string): string {
-  const ports = {
-    50051: "product",
-    50052: "review",
-    50053: "order",
-    50054: "payment",
-    50055: "customer",
-  } as const;
-  return Object.entries(ports).reduce(
-    (text, [port, service]) => text.replaceAll(`localhost:${port}`, shop.system.address(service)),
-    command.replaceAll(".data/", `${shop.dataDir}/`),
-  );
-}
-
-async function run(command: string): Promise<{ output: string; exitCode: number }> {
-  const env = { ...process.env, PATH: `${TOOLS}:${process.env.PATH}` };
-  try {
-    const { stdout, stderr } = await promisify(execFile)("bash", ["-c", here(command)], { cwd: ROOT, env });
-    return { output: stdout + stderr, exitCode: 0 };
-  } catch (error) {
-    const { stdout = "", stderr = "", code } = error as { stdout?: string; stderr?: string; code?: number };
-    return { output: stdout + stderr, exitCode: code ?? -1 };
-  }
-}
 
 test("the README has commands to run", () => {
   expect(commands.filter((command) => command.startsWith("grpcurl")).length).toBeGreaterThanOrEqual(6);
@@ -76,7 +44,7 @@ test.for(readmeCommands)("README: %s", async (command, { skip }) => {
   if (answer === undefined) throw new Error("say in ANSWERS what this command answers");
   // A review needs what its author's order has announced.
   const { output } = await eventually(async () => {
-    const result = await run(command);
+    const result = await run(shop, command);
     if (result.exitCode !== 0) throw new Error(result.output);
     return result;
   });
@@ -89,12 +57,12 @@ test.for(["product", "review", "order", "payment", "customer"] as const)(
     if (!canRun("grpcurl")) skip("grpcurl needs Go");
     const name = `shop.${service}.v1.${service[0]?.toUpperCase()}${service.slice(1)}Service`;
     const port = shop.system.address(service);
-    expect((await run(`grpcurl -plaintext ${port} list`)).output.split("\n")).toEqual(
+    expect((await run(shop, `grpcurl -plaintext ${port} list`)).output.split("\n")).toEqual(
       expect.arrayContaining([name, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]),
     );
-    const { output } = await run(`grpcurl -plaintext ${port} describe ${name}`);
+    const { output } = await run(shop, `grpcurl -plaintext ${port} describe ${name}`);
     expect(output).toContain("option idempotency_level = NO_SIDE_EFFECTS;");
-    const request = await run(`grpcurl -plaintext ${port} describe .shop.order.v1.GetOrderRequest`);
+    const request = await run(shop, `grpcurl -plaintext ${port} describe .shop.order.v1.GetOrderRequest`);
     if (service === "order") expect(request.output).toContain("(.buf.validate.field)");
   },
 );
@@ -114,7 +82,7 @@ test.for(rows)("docs/patterns.md: %s", async (row, { skip }) => {
     expect(read("Makefile")).toMatch(new RegExp(`^${command.slice(5)}:.*## `, "m"));
   } else {
     if (!canRun(command)) skip("grpcurl needs Go");
-    const { output, exitCode } = await run(command);
+    const { output, exitCode } = await run(shop, command);
     const refusal = /INVALID_ARGUMENT|NOT_FOUND/.exec(sees)?.[0];
     const isWatch = command.includes("-max-time 2");
     if (refusal) expect(output.toUpperCase()).toContain(`CODE: ${refusal.replace("_", "")}`);
