@@ -2,7 +2,6 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { CRITICALITIES, type Criticality, type Policies } from "../contract/policy.ts";
 import { type Clock, MAX_TIMER_MS } from "../core/clock.ts";
-import { newId } from "../core/ids.ts";
 import { childOf, parseTraceparent, type Sampler } from "../core/trace.ts";
 import { iterateAsWork, runWork, type Work } from "../core/work.ts";
 import { readTimeoutMs } from "../resilience/timeout-header.ts";
@@ -59,9 +58,11 @@ function isCriticality(name: string | null | undefined): name is Criticality {
 export function workOf(call: ArrivingCall, header: ReadHeader, sampler?: Sampler): Work {
   const requestId = header("x-request-id") ?? "";
   const previous = header(PREVIOUS_ATTEMPTS_HEADER);
+  const trace = childOf(parseTraceparent(header("traceparent"), header("tracestate")), sampler);
   return {
-    trace: childOf(parseTraceparent(header("traceparent"), header("tracestate")), sampler),
-    requestId: REQUEST_ID.test(requestId) ? requestId : newId(),
+    trace,
+    // A caller who names no request has one for each trace.
+    requestId: REQUEST_ID.test(requestId) ? requestId : trace.traceId,
     deadlineMs: call.deadlineMs,
     criticality: call.criticality,
     isRetry: previous !== null && previous !== undefined && Number(previous) > 0,

@@ -18,10 +18,10 @@ export function boundStreams(max: number, random: () => number): StreamBound {
     open: () => open,
     refusal: ({ method }) =>
       open >= max && method.methodKind !== "unary" && !isForOperators(method.parent) ? refuse() : undefined,
-    interceptor: (next) => async (request) => {
+    interceptor: (next) => (request) => {
       const { stream, service, signal } = request;
       if (!stream || isForOperators(service) || signal.aborted) return next(request);
-      if (open >= max) throw refuse();
+      if (open >= max) return Promise.reject(refuse());
       open++;
       // Connect aborts the signal of every call when it is over, however that came.
       signal.addEventListener("abort", () => open--, { once: true });

@@ -19,7 +19,11 @@ import { PROTOCOLS, type Protocol } from "./protocol.ts";
 
 /** The policies of a deployment that gives some calls this much time. */
 function givenMs(timeoutMs: number): Policies {
-  const policy = create(MethodPolicySchema, { timeout: durationFromMs(timeoutMs) });
+  const policy = create(MethodPolicySchema, {
+    timeout: durationFromMs(timeoutMs),
+    // One attempt, which has all of it.
+    redundancy: { case: "retry", value: { maxAttempts: 1 } },
+  });
   const methods = [ProductService.method.batchGetProducts, OrderService.method.getOrder].map(methodName);
   return policies({ services: {}, methods: Object.fromEntries(methods.map((name) => [name, policy])) });
 }

@@ -1,3 +1,4 @@
+import type { StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
@@ -10,14 +11,15 @@ import type { Gate } from "./gate.ts";
  * asked about just this, and answers itself.
  */
 export function endWhenDraining(draining: AbortSignal): Gate {
+  const endsInTime = (response: UnaryResponse | StreamResponse) =>
+    response.stream ? { ...response, message: until(draining, response.message) } : response;
   return {
     refusal: ({ method }) =>
       draining.aborted && method.parent.typeName !== Health.typeName ? drained() : undefined,
-    interceptor: (next) => async (request) => {
+    interceptor: (next) => (request) => {
       if (request.service.typeName === Health.typeName) return next(request);
-      if (draining.aborted) throw drained();
-      const response = await next(request);
-      return response.stream ? { ...response, message: until(draining, response.message) } : response;
+      if (draining.aborted) return Promise.reject(drained());
+      return request.stream ? next(request).then(endsInTime) : next(request);
     },
   };
 }

@@ -7,6 +7,8 @@ import { currentWork } from "../core/work.ts";
 import { toConnectError } from "./errors.ts";
 import { watchCaller } from "./overdue.ts";
 
+type Next = ReturnType<Interceptor>;
+
 interface Running {
   readonly message: Message;
   readonly answer: Promise<UnaryResponse>;
@@ -29,11 +31,15 @@ const BYTES_COUNT = { registry: createRegistry(), unknown: true };
 export function joinDuplicates(policies: Policies, clock: Clock, maxRunning = 1_000): Interceptor {
   const running = new Map<string, Running>();
 
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const key = request.stream ? undefined : keyOf(request, policies.method(request.method).keyField);
-    if (request.stream || key === undefined) return next(request);
+    return request.stream || key === undefined ? next(request) : join(next, request, key);
+  };
+
+  async function join(next: Next, request: UnaryRequest, key: string): Promise<UnaryResponse> {
+    const run = () => next(request) as Promise<UnaryResponse>;
     for (let first = running.get(key); first; first = running.get(key)) {
-      if (!equals(request.method.input, first.message, request.message, BYTES_COUNT)) return next(request);
+      if (!equals(request.method.input, first.message, request.message, BYTES_COUNT)) return run();
       try {
         const { header, trailer, ...answer } = await waitFor(first.answer, request, clock);
         return { ...answer, header: new Headers(header), trailer: new Headers(trailer) };
@@ -42,12 +48,12 @@ export function joinDuplicates(policies: Policies, clock: Clock, maxRunning = 1_
         if (!NOT_SHARED.includes(toConnectError(error).code)) throw error;
       }
     }
-    if (running.size >= maxRunning) return next(request);
+    if (running.size >= maxRunning) return run();
     // Forgotten before anybody who waits learns of it, so that the next one to run finds its place free.
-    const answer = (next(request) as Promise<UnaryResponse>).finally(() => running.delete(key));
+    const answer = run().finally(() => running.delete(key));
     running.set(key, { message: request.message, answer });
     return answer;
-  };
+  }
 }
 
 function keyOf({ method, message, header }: UnaryRequest, field: string | undefined): string | undefined {

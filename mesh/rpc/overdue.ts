@@ -21,10 +21,10 @@ export function refuseOverdue(clock: Clock, onOverdue: (method: DescMethod) => v
   };
   return {
     refusal: ({ method, deadlineMs }) => (isOverdue(deadlineMs) ? refuse(method) : undefined),
-    interceptor: (next) => async (request) => {
-      if (isOverdue(currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY)) throw refuse(request.method);
-      return next(request);
-    },
+    interceptor: (next) => (request) =>
+      isOverdue(currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY)
+        ? Promise.reject(refuse(request.method))
+        : next(request),
   };
 }
 
@@ -36,17 +36,23 @@ export function watchCaller(
   onLost: (error: unknown) => void,
 ): () => void {
   // Connect watches the caller's timeout too, and is often a moment earlier; its error would name no reason.
-  const gone = () => onLost(isDeadline(caller.reason) ? overdue() : caller.reason);
+  const reasonOf = () => (isDeadline(caller.reason) ? overdue() : caller.reason);
   if (caller.aborted) {
-    gone();
+    onLost(reasonOf());
     return () => {};
   }
-  const cancel = clock.after(Math.min(deadlineMs - clock.now(), MAX_TIMER_MS), () => onLost(overdue()));
-  caller.addEventListener("abort", gone, { once: true });
-  return () => {
+  const stop = () => {
     cancel();
     caller.removeEventListener("abort", gone);
   };
+  const lose = (error: unknown) => {
+    stop();
+    onLost(error);
+  };
+  const gone = () => lose(reasonOf());
+  const cancel = clock.after(Math.min(deadlineMs - clock.now(), MAX_TIMER_MS), () => lose(overdue()));
+  caller.addEventListener("abort", gone, { once: true });
+  return stop;
 }
 
 function isDeadline(reason: unknown): boolean {

@@ -1,6 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../core/clock.ts";
-import { currentWork, runWork } from "../core/work.ts";
+import { currentWork, runWork, type Work } from "../core/work.ts";
 import { watchCaller } from "./overdue.ts";
 
 /** A layer that answers in time for handlers that do not. */
@@ -19,36 +19,72 @@ const ANSWERED = new Error("the call has been answered");
  */
 export function raceDeadline(clock: Clock): DeadlineRace {
   let abandoned = 0;
-  const interceptor: Interceptor = (next) => async (request) => {
+  const interceptor: Interceptor = (next) => (request) => {
     const work = currentWork();
     if (request.stream || !work) return next(request);
 
-    // Linked by hand: `AbortSignal.any` costs as much as the rest of this layer.
-    const over = new AbortController();
-    const { promise: lost, reject } = Promise.withResolvers<never>();
-    let isLost = false;
+    const raced = new RacedWork(work);
     let isRunning = false;
-    const stop = watchCaller(clock, work.deadlineMs, request.signal, (error) => {
-      isLost = true;
-      if (isRunning) abandoned++;
-      reject(error);
-      over.abort(error);
+    return new Promise((resolve, reject) => {
+      let isLost = false;
+      const stop = watchCaller(clock, work.deadlineMs, request.signal, (error) => {
+        isLost = true;
+        if (isRunning) abandoned++;
+        reject(error);
+        raced.abort(error);
+      });
+      if (isLost) return;
+      isRunning = true;
+      const ended = () => {
+        isRunning = false;
+        if (isLost) abandoned--;
+        stop();
+        raced.abort(ANSWERED);
+      };
+      // The loser's failure is nobody's concern, and must not end the process.
+      runWork(raced, () => next(request)).then(
+        (response) => {
+          ended();
+          resolve(response);
+        },
+        (error) => {
+          ended();
+          reject(error);
+        },
+      );
     });
-    if (isLost) return lost;
-    isRunning = true;
-    const handled = runWork({ ...work, signal: over.signal }, async () => next(request));
-    const settled = () => {
-      isRunning = false;
-      if (isLost) abandoned--;
-    };
-    // The loser's failure is nobody's concern, and must not end the process.
-    handled.then(settled, settled);
-    try {
-      return await Promise.race([handled, lost]);
-    } finally {
-      stop();
-      over.abort(ANSWERED);
-    }
   };
   return { interceptor, abandoned: () => abandoned };
+}
+
+/** A work whose signal is made when somebody asks for it: most handlers never do, and it costs as much as this layer. */
+class RacedWork implements Work {
+  readonly trace: Work["trace"];
+  readonly requestId: string;
+  readonly deadlineMs: number;
+  readonly criticality?: string;
+  readonly isRetry?: boolean;
+  readonly causationId?: string;
+  #controller: AbortController | undefined;
+  #end: { readonly reason: unknown } | undefined;
+
+  constructor({ trace, requestId, deadlineMs, criticality, isRetry, causationId }: Work) {
+    this.trace = trace;
+    this.requestId = requestId;
+    this.deadlineMs = deadlineMs;
+    if (criticality !== undefined) this.criticality = criticality;
+    if (isRetry !== undefined) this.isRetry = isRetry;
+    if (causationId !== undefined) this.causationId = causationId;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#end) this.#controller.abort(this.#end.reason);
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#end ??= { reason };
+    this.#controller?.abort(this.#end.reason);
+  }
 }
