@@ -22,18 +22,30 @@ test("every situation is shown by a scenario, or by a test whose title names it"
 });
 
 test("a title claims what it names in parentheses at its end or within, and nothing else does", () => {
+  // None of these exists, so that this file claims nothing itself.
   const text = `
-// "not this one" (C1)
-test("one (C2, B15)", () => {});
-test.each([])("two %s (D5) of three", () => {});
-test(\`three (L6)\`, () => {});
-test("none (of these) has 10 ms (C3 is not alone)", () => {});
+// "not this one" (X1)
+test("one (X2, Y15)", () => {});
+test.each([])("two %s (X5) of three", () => {});
+test(\`three (X6)\`, () => {});
+test("none (of these) has 10 ms (X3 is not alone)", () => {});
+describe("a group (X4)", () => {
+  test.each([])(
+    "has a test of %j (X4, Y11)",
+    () => {},
+  );
+});
+test("without a group (X7)", () => {});
 `;
   expect(claimsOf("a.test.ts", text)).toEqual([
-    { id: "C2", file: "a.test.ts", title: "one" },
-    { id: "B15", file: "a.test.ts", title: "one" },
-    { id: "D5", file: "a.test.ts", title: "two %s of three" },
-    { id: "L6", file: "a.test.ts", title: "three" },
+    { id: "X2", file: "a.test.ts", title: "one" },
+    { id: "Y15", file: "a.test.ts", title: "one" },
+    { id: "X5", file: "a.test.ts", title: "two ... of three" },
+    { id: "X6", file: "a.test.ts", title: "three" },
+    { id: "X4", file: "a.test.ts", title: "a group" },
+    { id: "X4", file: "a.test.ts", title: "a group has a test of ..." },
+    { id: "Y11", file: "a.test.ts", title: "a group has a test of ..." },
+    { id: "X7", file: "a.test.ts", title: "without a group" },
   ]);
 });
 

@@ -14,7 +14,10 @@ const FOLDERS = ["mesh", "services", "tests", "tools"];
 // Titles stand in tests, and in the suites that tests share.
 const IS_TEST = /(\.test|-suite)\.ts$/;
 const LITERAL = /(["`])((?:\\.|(?!\1)[^\\\n])*)\1/g;
-const NAMED = /\(([A-Z]\d{1,2}(?:, [A-Z]\d{1,2})*)\)/;
+const NAMED = / ?\(([A-Z]\d{1,2}(?:, [A-Z]\d{1,2})*)\)/;
+const DESCRIBE = /^( *)describe(?:\.\w+\(.*\))?\(\s*(["`])((?:\\.|(?!\2)[^\\\n])*)\2/gm;
+// What a test fills in for each of its cases.
+const FILLED_IN = /%[a-z]|\$\{[^}]*\}|\$\w+/g;
 
 /** What the titles of all tests claim. */
 export function claimsOfTests(): Claim[] {
@@ -28,9 +31,20 @@ export function claimsOfTests(): Claim[] {
 
 /** What the titles in a file claim: each string that names something in parentheses. */
 export function claimsOf(file: string, text: string): Claim[] {
-  return [...text.matchAll(LITERAL)].flatMap(([, , literal = ""]) => {
-    const [all = "", ids = ""] = NAMED.exec(literal) ?? [];
-    const title = literal.replace(` ${all}`, "");
-    return ids === "" ? [] : ids.split(", ").map((id) => ({ id, file, title }));
+  return [...text.matchAll(LITERAL)].flatMap(({ index, 2: literal = "" }) => {
+    const [, ids = ""] = NAMED.exec(literal) ?? [];
+    if (ids === "") return [];
+    const title = [groupAt(text, index), literal].map((part) =>
+      part.replace(NAMED, "").replace(FILLED_IN, "..."),
+    );
+    return ids.split(", ").map((id) => ({ id, file, title: title.join(" ").trim() }));
   });
+}
+
+/** The title of the `describe` around this place; empty if there is none. */
+function groupAt(text: string, index: number): string {
+  const before = text.slice(0, index);
+  // One is open up to the brackets that close it, which stand as far in as it does.
+  const isOpen = ({ index, 1: indent = "" }: RegExpExecArray) => !before.includes(`\n${indent}});`, index);
+  return [...before.matchAll(DESCRIBE)].findLast(isOpen)?.[3] ?? "";
 }
