@@ -21,12 +21,13 @@ export function limitCalls(options: LimitCallsOptions = {}): Interceptor {
   const bulkheadOf = options.bulkheadOf ?? bulkheadsByService(options);
   return (next) => async (request) => {
     const leftMs = callOf(request, options).deadlineMs - clock.now();
-    const leave = await bulkheadOf(request)
-      .enter(leftMs, request.signal)
-      .catch((error) => {
-        if (!request.signal.aborted) onRejected?.(request);
-        throw error;
-      });
+    let leave: () => void;
+    try {
+      leave = await bulkheadOf(request).enter(leftMs, request.signal);
+    } catch (error) {
+      if (!request.signal.aborted) onRejected?.(request);
+      throw error;
+    }
     let isStream = false;
     try {
       const response = await next(request);
