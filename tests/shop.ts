@@ -10,7 +10,7 @@ import { PaymentService } from "../gen/shop/payment/v1/payment_service_pb.ts";
 import { ProductService } from "../gen/shop/product/v1/product_service_pb.ts";
 import { ReviewService } from "../gen/shop/review/v1/review_service_pb.ts";
 import { policies } from "../mesh/contract/policy.ts";
-import { meshClient, openTarget } from "../mesh/rpc/client.ts";
+import { meshClient, openTarget } from "../mesh/rpc/client/client.ts";
 import { type ServiceName, startSystem } from "../services/run.ts";
 import { resetSystem } from "../tools/local/reset.ts";
 import type { System } from "../tools/local/system.ts";

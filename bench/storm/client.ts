@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { openTarget } from "../../mesh/rpc/client.ts";
+import { openTarget } from "../../mesh/rpc/client/client.ts";
 import { reasonOf } from "../../mesh/rpc/errors.ts";
 import { SimulatedService, work } from "../../mesh/testing/simulator/contract.ts";
 import type { CallRecord } from "../../mesh/testing/simulator/results.ts";

@@ -2,7 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { systemClock } from "../../mesh/core/clock.ts";
 import { silentLog } from "../../mesh/core/log.ts";
 import { currentWork } from "../../mesh/core/work.ts";
-import { startServer } from "../../mesh/rpc/server.ts";
+import { startServer } from "../../mesh/rpc/server/server.ts";
 import { random } from "../../mesh/testing/random.ts";
 import { SimulatedService, work } from "../../mesh/testing/simulator/contract.ts";
 import { exponential, lognormal } from "../../mesh/testing/simulator/distributions.ts";

@@ -1,4 +1,4 @@
-import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
 

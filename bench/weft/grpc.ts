@@ -1,6 +1,6 @@
 import { silentLog } from "../../mesh/core/log.ts";
-import { meshClient, openTarget } from "../../mesh/rpc/client.ts";
-import { startServer as startMeshServer } from "../../mesh/rpc/server.ts";
+import { meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
+import { startServer as startMeshServer } from "../../mesh/rpc/server/server.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
 import { WIDE } from "./admission.ts";

@@ -10,11 +10,11 @@ import {
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import type { BreakerOrder as Order } from "../resilience/breaker.ts";
-import type { OpenTarget } from "../rpc/client.ts";
-import type { LiveEndpoint } from "../rpc/endpoints.ts";
-import type { Faults } from "../rpc/faults.ts";
-import type { Operators } from "../rpc/operators.ts";
-import type { MeshServer } from "../rpc/server.ts";
+import type { OpenTarget } from "../rpc/client/client.ts";
+import type { LiveEndpoint } from "../rpc/client/endpoints.ts";
+import type { Faults } from "../rpc/server/faults.ts";
+import type { Operators } from "../rpc/server/operators.ts";
+import type { MeshServer } from "../rpc/server/server.ts";
 
 /** What operators look at and change. */
 export interface Administered {

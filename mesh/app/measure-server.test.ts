@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
-import type { MeshServer, ServerState } from "../rpc/server.ts";
+import type { MeshServer, ServerState } from "../rpc/server/server.ts";
 import { recordingTelemetry } from "../telemetry/recording.ts";
 import { measureServer, refusalCounts } from "./measure-server.ts";
 

@@ -1,4 +1,4 @@
-import type { MeshServer, ServerOptions } from "../rpc/server.ts";
+import type { MeshServer, ServerOptions } from "../rpc/server/server.ts";
 import { methodName } from "../telemetry/call-attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 

@@ -3,7 +3,7 @@ import { systemClock } from "../core/clock.ts";
 import { isUnavailable, messageOf } from "../core/errors.ts";
 import { createLog, type Log } from "../core/log.ts";
 import { type Nats, openNats } from "../nats/connection.ts";
-import type { ClientOptions } from "../rpc/client.ts";
+import type { ClientOptions } from "../rpc/client/client.ts";
 import { connect, type Sql } from "../store/connect.ts";
 import { type Migrations, migrate } from "../store/migrate.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";

@@ -10,7 +10,7 @@ import { readConfig } from "../core/config.ts";
 import { silentLog } from "../core/log.ts";
 import { publish } from "../events/publish.ts";
 import { openNats } from "../nats/connection.ts";
-import { meshClient, type OpenTarget, openTarget } from "../rpc/client.ts";
+import { meshClient, type OpenTarget, openTarget } from "../rpc/client/client.ts";
 import { connect } from "../store/connect.ts";
 import { transaction } from "../store/transaction.ts";
 import { noTelemetry } from "../telemetry/telemetry.ts";

@@ -1,5 +1,5 @@
 import { type Config, choice, integer, port, text, url } from "../core/config.ts";
-import { faultSetting } from "../rpc/faults.ts";
+import { faultSetting } from "../rpc/server/faults.ts";
 import { telemetrySettings } from "../telemetry/settings.ts";
 
 /** The settings that every service has. */

@@ -1,7 +1,7 @@
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Balancing, Jitter } from "../../gen/mesh/policy/v1/policy_pb.ts";
-import type { Protocol } from "../rpc/protocol.ts";
+import type { Protocol } from "../rpc/client/protocol.ts";
 import { type ManualClock, manualClock } from "./clock.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 import {

@@ -5,7 +5,7 @@ import { Balancing, Jitter } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import type { Endpoint } from "../discovery/target.ts";
 import { outcomeOf } from "../resilience/outcome.ts";
 import { readTimeoutMs } from "../resilience/timeout-header.ts";
-import type { Protocol } from "../rpc/protocol.ts";
+import type { Protocol } from "../rpc/client/protocol.ts";
 import { atEnd } from "./at-end.ts";
 import { manualClock } from "./clock.ts";
 import { refusalOf } from "./refusal.ts";

@@ -14,7 +14,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Endpoint } from "../discovery/target.ts";
 import { readTimeoutMs } from "../resilience/timeout-header.ts";
-import type { Protocol } from "../rpc/protocol.ts";
+import type { Protocol } from "../rpc/client/protocol.ts";
 import { atEnd } from "./at-end.ts";
 import type { Death } from "./tcp-proxy.ts";
 import type { ToyService } from "./toy-service.ts";

@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { silentLog } from "../core/log.ts";
 import type { Endpoint } from "../discovery/target.ts";
-import { type MeshServer, type ServerOptions, startServer } from "../rpc/server.ts";
+import { type MeshServer, type ServerOptions, startServer } from "../rpc/server/server.ts";
 import { atEnd } from "./at-end.ts";
 
 /** A server with handlers that a test wrote. */

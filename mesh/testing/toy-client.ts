@@ -2,9 +2,9 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { Balancing } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import type { Endpoint } from "../discovery/target.ts";
-import { type CallObserver, NO_OBSERVER } from "../rpc/call-observer.ts";
-import { type ClientOptions, meshClient, openTarget } from "../rpc/client.ts";
-import type { Protocol } from "../rpc/protocol.ts";
+import { type CallObserver, NO_OBSERVER } from "../rpc/client/call-observer.ts";
+import { type ClientOptions, meshClient, openTarget } from "../rpc/client/client.ts";
+import type { Protocol } from "../rpc/client/protocol.ts";
 import { atEnd } from "./at-end.ts";
 import { type ToyPolicies, type ToyService, toyService } from "./toy-service.ts";
 

@@ -1,5 +1,5 @@
 import { silentLog } from "../core/log.ts";
-import { startServer } from "../rpc/server.ts";
+import { startServer } from "../rpc/server/server.ts";
 import { toyService } from "./toy-service.ts";
 
 // A server in a process of its own, for tests that stop or kill one: it serves the first contract of a process, prints

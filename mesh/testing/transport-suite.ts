@@ -11,8 +11,8 @@ import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import type { Endpoint } from "../discovery/target.ts";
-import { meshClient } from "../rpc/client.ts";
-import type { ClosableTransport, TransportOptions } from "../rpc/transport.ts";
+import { meshClient } from "../rpc/client/client.ts";
+import type { ClosableTransport, TransportOptions } from "../rpc/client/transport.ts";
 import { type TestServer, testServer } from "./server.ts";
 import { type Death, tcpProxy } from "./tcp-proxy.ts";
 

@@ -5,7 +5,7 @@ import {
   createGrpcWebTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
-import { grpcJsTransport } from "../rpc/transport-grpc-js.ts";
+import { grpcJsTransport } from "../rpc/client/transport-grpc-js.ts";
 import { atEnd } from "./at-end.ts";
 import type { TestServer } from "./server.ts";
 

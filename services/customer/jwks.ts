@@ -1,4 +1,4 @@
-import type { HttpHandler } from "../../mesh/rpc/http-fallback.ts";
+import type { HttpHandler } from "../../mesh/rpc/server/http-fallback.ts";
 import { JWKS_MAX_AGE_MS } from "./key-schedule.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 

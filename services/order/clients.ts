@@ -5,7 +5,7 @@ import { PaymentService } from "../../gen/shop/payment/v1/payment_service_pb.ts"
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { euro, toCents } from "../../mesh/core/money.ts";
 import type { Outcome } from "../../mesh/events/saga.ts";
-import { type ClientOptions, meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { type ClientOptions, meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
 import { reasonOf } from "../../mesh/rpc/errors.ts";
 import type { Settings } from "./config.ts";
 import { type Line, type Order, refuse, type WantedLine } from "./order.ts";

@@ -6,7 +6,7 @@ import { OrderService, PlaceOrderResponseSchema } from "../../gen/shop/order/v1/
 import { newId } from "../../mesh/core/ids.ts";
 import { timeLeftMs } from "../../mesh/core/work.ts";
 import { beginSaga, cancelSaga, type Saga } from "../../mesh/events/saga.ts";
-import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/page.ts";
+import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once, recall } from "../../mesh/store/once.ts";
 import { type Tx, transaction } from "../../mesh/store/transaction.ts";

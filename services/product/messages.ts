@@ -9,7 +9,7 @@ import {
 import type { FieldViolation } from "../../mesh/core/errors.ts";
 import { newId } from "../../mesh/core/ids.ts";
 import { euro, toCents } from "../../mesh/core/money.ts";
-import { violationsOf } from "../../mesh/rpc/validation.ts";
+import { violationsOf } from "../../mesh/rpc/server/validation.ts";
 import { averageOf, type Product, type Reservation, type StoredProduct } from "./product.ts";
 
 /** A product as the contract says it. */

@@ -6,8 +6,8 @@ import {
   ProductService,
   type UpdateProductRequest,
 } from "../../gen/shop/product/v1/product_service_pb.ts";
-import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/page.ts";
-import { invalidRequest } from "../../mesh/rpc/validation.ts";
+import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
+import { invalidRequest } from "../../mesh/rpc/server/validation.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once } from "../../mesh/store/once.ts";
 import { transaction } from "../../mesh/store/transaction.ts";

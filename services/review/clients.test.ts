@@ -5,7 +5,7 @@ import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts"
 import { ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { refusals } from "../../mesh/contract/reasons.ts";
 import { AppError } from "../../mesh/core/errors.ts";
-import { PROTOCOLS } from "../../mesh/rpc/protocol.ts";
+import { PROTOCOLS } from "../../mesh/rpc/client/protocol.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
 import { testServer } from "../../mesh/testing/server.ts";
 import { testService } from "../../mesh/testing/service.ts";

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Product } from "../../gen/shop/product/v1/product_pb.ts";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { type Degraded, degradedOf } from "../../mesh/resilience/degraded.ts";
-import { type ClientOptions, meshClient, openTarget } from "../../mesh/rpc/client.ts";
+import { type ClientOptions, meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
 import type { Settings } from "./config.ts";
 import { productNotFound } from "./review.ts";
 

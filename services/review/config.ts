@@ -1,7 +1,7 @@
 import { portSetting, serviceSettings } from "../../mesh/app/settings.ts";
 import { type Config, choice, type Env, readConfig } from "../../mesh/core/config.ts";
 import { target } from "../../mesh/discovery/target.ts";
-import { PROTOCOLS } from "../../mesh/rpc/protocol.ts";
+import { PROTOCOLS } from "../../mesh/rpc/client/protocol.ts";
 
 const settings = {
   ...serviceSettings,

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { CreateReviewResponseSchema, ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { markDegraded } from "../../mesh/resilience/degraded.ts";
-import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/page.ts";
+import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once } from "../../mesh/store/once.ts";
 import { type Tx, transaction } from "../../mesh/store/transaction.ts";

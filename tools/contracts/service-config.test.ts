@@ -9,7 +9,7 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { expect, test } from "vitest";
 import { Code as RpcCode } from "../../gen/google/rpc/code_pb.ts";
 import { serviceConfig } from "../../mesh/contract/service-config.ts";
-import { joinTrailers } from "../../mesh/rpc/trailers-only.ts";
+import { joinTrailers } from "../../mesh/rpc/server/trailers-only.ts";
 import { atEnd } from "../../mesh/testing/at-end.ts";
 import { toyContract } from "../../mesh/testing/toy-calls.ts";
 import { shopServices } from "./shop-services.ts";

@@ -1,10 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
 import type { Policies } from "../../contract/policy.ts";
 import type { Clock } from "../../core/clock.ts";
-import { NO_OBSERVER } from "../../rpc/call-observer.ts";
-import { type Endpoints, endpointsOf } from "../../rpc/endpoints.ts";
-import { targetState } from "../../rpc/target-state.ts";
-import { transportThrough } from "../../rpc/transport-through.ts";
+import { NO_OBSERVER } from "../../rpc/client/call-observer.ts";
+import { type Endpoints, endpointsOf } from "../../rpc/client/endpoints.ts";
+import { targetState } from "../../rpc/client/target-state.ts";
+import { transportThrough } from "../../rpc/client/transport-through.ts";
 import { SimulatedService } from "./contract.ts";
 import type { SimulatedServer } from "./simulated-server.ts";
 import { simulatedTransport } from "./simulated-transport.ts";

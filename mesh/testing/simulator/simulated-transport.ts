@@ -8,7 +8,7 @@ import {
 } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
 import { formatGrpcTimeout } from "../../resilience/timeout-header.ts";
-import type { ClosableTransport } from "../../rpc/transport.ts";
+import type { ClosableTransport } from "../../rpc/client/transport.ts";
 import type { SimulatedServer } from "./simulated-server.ts";
 
 /**

@@ -1,4 +1,0 @@
-import { breakerSuite } from "../testing/breaker-suite.ts";
-
-breakerSuite("grpc");
-breakerSuite("connect");

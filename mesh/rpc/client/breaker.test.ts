@@ -1,0 +1,4 @@
+import { breakerSuite } from "../../testing/breaker-suite.ts";
+
+breakerSuite("grpc");
+breakerSuite("connect");

@@ -1,0 +1,286 @@
+import {
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type StreamRequest,
+  type StreamResponse,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import {
+  type CallOptions,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+  status,
+} from "@grpc/grpc-js";
+import { MAX_TIMER_MS } from "../../core/clock.ts";
+import type { Endpoint } from "../../discovery/target.ts";
+import { type Delivery, DeliveryError } from "../../resilience/delivery.ts";
+import type { ClosableTransport, TransportOptions } from "./transport.ts";
+
+// What connect writes into headers for its own transports; grpc-js writes these itself.
+const NOT_METADATA =
+  /^(content-type|user-agent|te|grpc-timeout|grpc-encoding|grpc-accept-encoding|connect-.*)$/;
+
+// Connect's servers escape these in `grpc-message`, and grpc-js leaves them so: # $ & + , / : ; = ? @
+const ESCAPED = /%(?:2[346BCF]|3[ABDF]|40)/g;
+
+/** gRPC over HTTP/2 by `@grpc/grpc-js`, with one connection to one endpoint. */
+export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): ClosableTransport {
+  const { interceptors, maxMessageBytes } = options;
+  const address = `${endpoint.host}:${endpoint.port}`;
+  const client = new Client(`dns:///${address}`, credentials.createInsecure(), {
+    // Channelz keeps a record of every call.
+    "grpc.enable_channelz": 0,
+    // What was not begun is for the client stack to send again, to another endpoint, and once.
+    "grpc.enable_retries": 0,
+    // A peer that is gone without a word is noticed while a call waits for it, as by a watch of its health.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.use_local_subchannel_pool": 1,
+  });
+
+  const call = <S extends boolean, M>(
+    stream: S,
+    method: DescMethod,
+    header: Parameters<ClosableTransport["unary"]>[3],
+    contextValues: ContextValues | undefined,
+    message: M,
+  ) => ({
+    stream,
+    service: method.parent,
+    method,
+    requestMethod: "POST",
+    url: createMethodUrl(`http://${address}`, method),
+    header: new Headers(header),
+    contextValues: contextValues ?? createContextValues(),
+    message,
+  });
+
+  return {
+    close: () => client.close(),
+    unary(method, signal, timeoutMs, header, input, contextValues) {
+      return runUnaryCall({
+        ...limits(signal, timeoutMs),
+        interceptors,
+        req: { ...call(false as const, method, header, contextValues, input), method },
+        next: (request) => unary(client, request, timeoutMs),
+      });
+    },
+    stream(method, signal, timeoutMs, header, input, contextValues) {
+      return runStreamingCall({
+        ...limits(signal, timeoutMs),
+        interceptors,
+        req: { ...call(true as const, method, header, contextValues, input), method },
+        next: (request) => streaming(client, request, timeoutMs),
+      });
+    },
+  };
+}
+
+function limits(signal: AbortSignal | undefined, timeoutMs: number | undefined) {
+  return { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
+}
+
+function unary<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  request: UnaryRequest<I, O>,
+  timeoutMs: number | undefined,
+): Promise<UnaryResponse<I, O>> {
+  const { method, service, message, header, signal } = request;
+  return new Promise((resolve, reject) => {
+    let answer: MessageShape<O> | undefined;
+    let responseHeader: Headers | undefined;
+    const abort = () => call.cancel();
+    const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
+      path(request),
+      (value) => toBuffer(method.input, value),
+      (bytes) => fromBinary(method.output, bytes),
+      message,
+      toMetadata(header),
+      callOptions(timeoutMs),
+      (error, value) => {
+        answer = value;
+        if (error) {
+          signal.removeEventListener("abort", abort);
+          reject(signal.aborted ? (signal.reason ?? error) : toError(error, responseHeader !== undefined));
+        }
+      },
+    );
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    call.on("metadata", (metadata: Metadata) => {
+      responseHeader = toHeaders(metadata);
+    });
+    // The last event of a call: by then its callback has run.
+    call.on("status", (ended) => {
+      signal.removeEventListener("abort", abort);
+      if (ended.code !== 0 || answer === undefined) return;
+      const trailer = toHeaders(ended.metadata);
+      const header = responseHeader ?? new Headers();
+      resolve({ stream: false, service, method, header, trailer, message: answer });
+    });
+  });
+}
+
+async function streaming<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  request: StreamRequest<I, O>,
+  timeoutMs: number | undefined,
+): Promise<StreamResponse<I, O>> {
+  const { method, service, message, header, signal } = request;
+  const call = client.makeBidiStreamRequest<MessageShape<I>, MessageShape<O>>(
+    path(request),
+    (value) => toBuffer(method.input, value),
+    (bytes) => fromBinary(method.output, bytes),
+    toMetadata(header),
+    callOptions(timeoutMs),
+  );
+  const abort = () => call.cancel();
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+
+  const responseHeader = new Headers();
+  const trailer = new Headers();
+  let hasBegun = false;
+  const begun = new Promise<void>((resolve) => {
+    call.once("metadata", (metadata: Metadata) => {
+      hasBegun = true;
+      copyHeaders(metadata, responseHeader);
+      resolve();
+    });
+    call.once("status", () => resolve());
+  });
+  const ended = new Promise<StatusObject>((resolve) => {
+    call.once("status", (last: StatusObject) => {
+      signal.removeEventListener("abort", abort);
+      copyHeaders(last.metadata, trailer);
+      resolve(last);
+    });
+  });
+  // The status says it too; this listener keeps the error from ending the process.
+  call.on("error", () => {});
+  send(call, message).catch(abort);
+  await begun;
+  const answers = received(call, ended, signal, () => hasBegun);
+  return { stream: true, service, method, header: responseHeader, trailer, message: answers };
+}
+
+async function send<T>(
+  call: { write(v: T): boolean; end(): void } & NodeJS.EventEmitter,
+  messages: AsyncIterable<T>,
+) {
+  for await (const message of messages) {
+    if (call.write(message)) continue;
+    await new Promise<void>((resolve) => {
+      const go = () => {
+        call.off("drain", go);
+        call.off("close", go);
+        call.off("status", go);
+        resolve();
+      };
+      call.once("drain", go);
+      call.once("close", go);
+      call.once("status", go);
+    });
+  }
+  call.end();
+}
+
+async function* received<T>(
+  call: AsyncIterable<T>,
+  ended: Promise<StatusObject>,
+  signal: AbortSignal,
+  hasBegun: () => boolean,
+): AsyncGenerator<T> {
+  try {
+    yield* call;
+  } catch (error) {
+    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, hasBegun());
+  }
+  // grpc-js tells an error once: one that came before the first answer was asked for looks like the end of the stream.
+  const last = await ended;
+  if (last.code === 0) return;
+  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(last.details), last), hasBegun());
+}
+
+function path({ service, method }: { service: { typeName: string }; method: { name: string } }): string {
+  return `/${service.typeName}/${method.name}`;
+}
+
+function toBuffer<T extends DescMessage>(schema: T, message: MessageShape<T>): Buffer {
+  const bytes = toBinary(schema, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function callOptions(timeoutMs: number | undefined): CallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + Math.min(timeoutMs, MAX_TIMER_MS) };
+}
+
+function toMetadata(header: Headers): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of header) {
+    if (NOT_METADATA.test(name)) continue;
+    metadata.add(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
+  }
+  return metadata;
+}
+
+function toHeaders(metadata: Metadata): Headers {
+  const headers = new Headers();
+  copyHeaders(metadata, headers);
+  return headers;
+}
+
+function copyHeaders(metadata: Metadata, headers: Headers): void {
+  for (const name of Object.keys(metadata.getMap())) {
+    for (const value of metadata.get(name)) {
+      headers.append(name, typeof value === "string" ? value : value.toString("base64").replace(/=+$/, ""));
+    }
+  }
+}
+
+/** The error with its details, from the trailers; a failure of the connection has none, and keeps its cause. */
+function toError(error: ServiceError, hasAnswered: boolean): ConnectError {
+  const metadata = error.metadata ?? new Metadata();
+  const delivery = hasAnswered ? undefined : deliveryBehind(error, metadata);
+  const text = error.details.replace(ESCAPED, decodeURIComponent);
+  const trailer = toHeaders(metadata);
+  trailer.set("grpc-status", String(delivery ? status.UNAVAILABLE : error.code));
+  trailer.set("grpc-message", encodeURIComponent(text));
+  const found = findTrailerError(trailer) ?? new ConnectError(text, Code.Unknown);
+  found.cause = delivery ? new DeliveryError(delivery, error.details, error) : error;
+  return found;
+}
+
+/** grpc-js says it in words only; a server that says the same words sends headers with them. */
+function deliveryBehind({ details }: ServiceError, metadata: Metadata): Delivery | undefined {
+  if (Object.keys(metadata.getMap()).length > 0) return undefined;
+  return DELIVERIES.find(([, words]) => words.test(details))?.[0];
+}
+
+const DELIVERIES: readonly [Delivery, RegExp][] = [
+  ["NOT_SENT", /^(No connection established|Name resolution failed|Failed to start HTTP\/2 stream)/],
+  // The second if the request had not left in full.
+  ["REFUSED", /^(Stream refused by server|Write error: .*NGHTTP2_REFUSED_STREAM)/],
+  [
+    "LOST",
+    /^(Connection dropped|Write (error|failed)|(Received RST_STREAM .* error: )?(read|write) E[A-Z]+)/,
+  ],
+];

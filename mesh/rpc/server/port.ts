@@ -1,0 +1,151 @@
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
+import { type ConnectionAgeOptions, connectionAge, retire } from "./connection-age.ts";
+
+/** Handles a request of HTTP/1.1 or HTTP/2. */
+export type RequestHandler = (
+  request: http.IncomingMessage | http2.Http2ServerRequest,
+  response: http.ServerResponse | http2.Http2ServerResponse,
+) => void;
+
+/** A TCP port that speaks HTTP/1.1 and cleartext HTTP/2 (prior knowledge). */
+export interface Port {
+  /** Where it listens. */
+  readonly host: string;
+  readonly port: number;
+  /** How many connections are open. */
+  connections(): number;
+  /**
+   * Takes no new connection, tells the others to go (GOAWAY, `connection: close`), waits until their calls are done,
+   * at most `graceMs`, then closes what is left. Safe to call twice.
+   */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** What a port may be told beyond where it listens. */
+export interface PortOptions extends ConnectionAgeOptions {
+  /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
+  readonly firstBytesWithinMs?: number;
+  /** For the age of connections. */
+  readonly clock?: Clock;
+  /** A number from 0 to below 1. Defaults to `Math.random`. */
+  readonly random?: () => number;
+}
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0");
+const MAX_CONNECTIONS = 2_000;
+
+/** Listens; the first bytes of a connection tell which protocol it speaks (RFC 9113, section 3.4). */
+export async function listen(
+  host: string,
+  port: number,
+  handler: RequestHandler,
+  options: PortOptions = {},
+): Promise<Port> {
+  const { firstBytesWithinMs = 10_000, clock = systemClock, random = Math.random } = options;
+  const age = connectionAge(options, clock, random);
+  let draining: Promise<void> | undefined;
+  const answering = new Set<http.ServerResponse>();
+  const h1 = http.createServer(
+    { keepAliveTimeout: 65_000, requestTimeout: 120_000, headersTimeout: 15_000 },
+    (request, response) => {
+      answering.add(response);
+      if (age.isOld(request.socket)) response.setHeader("connection", "close");
+      response.once("close", () => {
+        answering.delete(response);
+        // For an answer whose headers had left before: they promised to keep the connection.
+        if (draining) h1.closeIdleConnections();
+      });
+      handler(request, response);
+    },
+  );
+  // Never listens itself, so it is told to begin watching for slow requests.
+  h1.emit("listening");
+  const h2 = http2.createServer(
+    { settings: { maxConcurrentStreams: 1_000, maxHeaderListSize: 32_768 } },
+    handler,
+  );
+
+  const sessions = new Set<http2.ServerHttp2Session>();
+  h2.on("session", (session) => {
+    sessions.add(session);
+    age.watch(session);
+    session.once("close", () => sessions.delete(session));
+    // A broken peer is no concern of the others; its calls end through their own signals.
+    session.on("error", () => session.destroy());
+  });
+
+  const sockets = new Set<net.Socket>();
+  const undecided = new Set<net.Socket>();
+  const tcp = net.createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    undecided.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      undecided.delete(socket);
+    });
+    socket.on("error", () => socket.destroy());
+    firstBytes(socket, firstBytesWithinMs, (isHttp2) => {
+      undecided.delete(socket);
+      if (!isHttp2) age.begin(socket);
+      (isHttp2 ? h2 : h1).emit("connection", socket);
+    });
+  });
+  tcp.maxConnections = MAX_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    tcp.once("error", reject);
+    tcp.listen(port, host, resolve);
+  });
+
+  async function close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+    for (const session of sessions) retire(session);
+    for (const socket of undecided) socket.destroy();
+    for (const response of answering) if (!response.headersSent) response.setHeader("connection", "close");
+    h1.close(() => {});
+    h1.closeIdleConnections();
+    const overdue = setTimeout(
+      () => {
+        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
+      },
+      Math.min(graceMs, MAX_TIMER_MS),
+    );
+    await closed;
+    clearTimeout(overdue);
+    h2.close();
+  }
+
+  const address = tcp.address() as net.AddressInfo;
+  return {
+    host,
+    port: address.port,
+    connections: () => sockets.size,
+    drain(graceMs) {
+      draining ??= close(graceMs);
+      return draining;
+    },
+  };
+}
+
+/** Looks at the first bytes without taking them; a connection that sends none in time is closed. */
+function firstBytes(socket: net.Socket, withinMs: number, decide: (isHttp2: boolean) => void): void {
+  let seen: Buffer = Buffer.alloc(0);
+  socket.setTimeout(withinMs, () => socket.destroy());
+  socket.on("data", function look(chunk: Buffer) {
+    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    const compared = Math.min(seen.length, PREFACE.length);
+    const isHttp2 = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared));
+    if (isHttp2 && compared < PREFACE.length) return;
+    socket.removeListener("data", look);
+    socket.setTimeout(0);
+    socket.removeAllListeners("timeout");
+    socket.pause();
+    socket.unshift(seen);
+    decide(isHttp2);
+    // node:http waits for what was put back; node:http2 has read it already.
+    if (!isHttp2) socket.resume();
+  });
+}
