@@ -132,6 +132,12 @@ test("what a browser may load uses nothing of Node", () => {
   expect(users.map(({ file }) => file)).toEqual([]);
 });
 
+test("the client's half of mesh/rpc and the server's do not enter each other", () => {
+  const [client, server] = [below("mesh/rpc/client"), below("mesh/rpc/server")];
+  expect(offences(client, (to) => !server(to))).toEqual([]);
+  expect(offences(server, (to) => !client(to))).toEqual([]);
+});
+
 const SERVICES = readdirSync(join(ROOT, "services"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
