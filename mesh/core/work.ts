@@ -20,6 +20,8 @@ export interface Work {
   readonly isRetry?: boolean;
   /** The id of the event or call that caused what this work publishes. */
   readonly causationId?: string;
+  /** Gives back the place that the work holds among those that run; set by what let it in. Safe to call twice. */
+  standAside?: () => void;
 }
 
 const storage = new AsyncLocalStorage<Work>();
@@ -32,6 +34,14 @@ export function currentWork(): Work | undefined {
 /** How long the present piece of work may still take, in milliseconds; Infinity outside of any. */
 export function timeLeftMs(clock: Clock = systemClock): number {
   return (currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY) - clock.now();
+}
+
+/**
+ * Says that the present piece of work does nothing from now on but wait for others, and answer. So it does not keep out
+ * those that have work to do, and its wait is not taken for the time that the work takes.
+ */
+export function standAside(): void {
+  currentWork()?.standAside?.();
 }
 
 /** Runs `fn` as this piece of work. */

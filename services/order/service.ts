@@ -4,7 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { OrderError } from "../../gen/shop/order/v1/order_error_pb.ts";
 import { OrderService, PlaceOrderResponseSchema } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { newId } from "../../mesh/core/ids.ts";
-import { timeLeftMs } from "../../mesh/core/work.ts";
+import { standAside, timeLeftMs } from "../../mesh/core/work.ts";
 import { beginSaga, cancelSaga, type Saga } from "../../mesh/events/saga.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
@@ -59,6 +59,7 @@ export function orderService({
 
   /** The order when it is final, or as it is when the time is up. */
   async function within(waitMs: number, orderId: string, signal: AbortSignal): Promise<Order> {
+    standAside();
     const until = AbortSignal.any([signal, AbortSignal.timeout(Math.floor(waitMs))]);
     let last: Order | undefined;
     for await (last of follow(orderId, until));

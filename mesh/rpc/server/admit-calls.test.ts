@@ -1,15 +1,20 @@
+import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { MeshError } from "../../../gen/mesh/error/v1/error_pb.ts";
 import { ProductService } from "../../../gen/shop/product/v1/product_service_pb.ts";
+import { policies } from "../../contract/policy.ts";
 import { refuseByMesh } from "../../contract/reasons.ts";
-import { currentWork } from "../../core/work.ts";
+import { childOf } from "../../core/trace.ts";
+import { currentWork, runWork, standAside } from "../../core/work.ts";
 import type { Sample } from "../../resilience/limiter.ts";
 import { manualClock } from "../../testing/clock.ts";
 import { refusalOf } from "../../testing/refusal.ts";
 import { testServer } from "../../testing/server.ts";
+import { unaryAnswer, unaryRequest } from "../../testing/toy-calls.ts";
 import { WIRE_PROTOCOLS } from "../../testing/wire-protocols.ts";
+import { admitCalls } from "./admit-calls.ts";
 
 type Answer = () => object | Promise<object>;
 
@@ -81,6 +86,63 @@ test("who waits is let in when somebody has ended", async () => {
   await expect.poll(() => server.state().queued).toBe(1);
   release();
   await Promise.all(calls);
+});
+
+test("who only waits from now on makes room, and shows what it took up to then", async () => {
+  const { answer, release } = held();
+  const { server, clock, samples, client } = await admitting(1, () => {
+    clock.advance(7);
+    standAside();
+    standAside();
+    return answer();
+  });
+  const calls = ["p1", "p2", "p3"].map((productId) => client.getProduct({ productId }));
+  await expect.poll(() => samples.length).toBe(3);
+  expect(server.state()).toMatchObject({ inflight: 0, queued: 0 });
+  clock.advance(1_000);
+  release();
+  await Promise.all(calls);
+  expect(samples.map(({ rttMs }) => rttMs)).toEqual([7, 7, 7]);
+});
+
+test("so many may stand aside; one more keeps its place, until one of them has ended", async () => {
+  const [taken, timed]: string[][] = [[], []];
+  const gate = admitCalls({
+    admission: {
+      acquire: async () => ({ isAdmitted: true, release: () => void taken?.push("released") }),
+      refusal: () => undefined,
+      state: () => ({ limit: 1, inflight: 0, queued: 0, queueAgeMs: 0, sheddingForMs: 0 }),
+    },
+    times: { observe: (method) => void timed?.push(method), minUsefulMs: () => 0 },
+    policies: policies(),
+    clock: manualClock(),
+    maxAside: 1,
+  });
+  const call = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const request = unaryRequest(ProductService.method.getProduct);
+    const next = async () => {
+      standAside();
+      await promise;
+      return unaryAnswer(request);
+    };
+    const trace = childOf(undefined);
+    const work = { trace, requestId: "r", deadlineMs: Number.POSITIVE_INFINITY };
+    const ended = runWork(work, () => gate.interceptor(next)(request));
+    return { ended, end: () => resolve() };
+  };
+  const [first, second] = [call(), call()];
+  await setImmediate();
+  expect(taken).toEqual(["released"]);
+  first.end();
+  await first.ended;
+  const third = call();
+  await setImmediate();
+  expect(taken).toEqual(["released", "released"]);
+  for (const each of [second, third]) each.end();
+  await Promise.all([second.ended, third.ended]);
+  expect(taken).toHaveLength(3);
+  expect(timed).toHaveLength(3);
 });
 
 test("a call that leaves the queue makes room in it", async () => {

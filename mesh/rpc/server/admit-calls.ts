@@ -16,13 +16,17 @@ export interface AdmitOptions {
   readonly times: ServiceTimes;
   readonly policies: Policies;
   readonly clock: Clock;
+  /** How many calls may stand aside; those beyond keep their permit while they wait. Defaults to 1,000. */
+  readonly maxAside?: number;
 }
 
 /**
  * Lets unary calls in as the admission says, and refuses the others with SHED. A call for operators needs no permit, and
- * a stream takes none: a watch would hold it for ever.
+ * a stream takes none: a watch would hold it for ever. A handler that only waits gives its permit back ({@link standAside}).
  */
-export function admitCalls({ admission, times, policies, clock }: AdmitOptions): Gate {
+export function admitCalls(options: AdmitOptions): Gate {
+  const { admission, times, policies, clock, maxAside = 1_000 } = options;
+  let aside = 0;
   const needsPermit = ({ method }: ArrivingCall) =>
     method.methodKind === "unary" && !isForOperators(method.parent);
   const arrival = ({ method, deadlineMs }: ArrivingCall) => {
@@ -43,9 +47,17 @@ export function admitCalls({ admission, times, policies, clock }: AdmitOptions):
       const permit = await admission.acquire(call.criticality, { ...arrival(call), signal });
       if (!permit.isAdmitted) throw permit.reason === "gone" ? ended(signal) : toError(permit);
       const startedMs = clock.now();
+      let isAside = false;
       const end = (verdict: Verdict) => {
+        if (isAside) return;
         if (verdict !== "ignored") times.observe(policies.method(call.method).name, clock.now() - startedMs);
         permit.release(verdict);
+      };
+      work.standAside = () => {
+        if (isAside || aside >= maxAside) return;
+        end("success");
+        isAside = true;
+        aside++;
       };
       try {
         const response = await next(request);
@@ -54,6 +66,8 @@ export function admitCalls({ admission, times, policies, clock }: AdmitOptions):
       } catch (error) {
         end(verdictOf(error));
         throw error;
+      } finally {
+        if (isAside) aside--;
       }
     },
   };

@@ -65,16 +65,18 @@ class RacedWork implements Work {
   readonly criticality?: string;
   readonly isRetry?: boolean;
   readonly causationId?: string;
+  readonly standAside?: () => void;
   #controller: AbortController | undefined;
   #end: { readonly reason: unknown } | undefined;
 
-  constructor({ trace, requestId, deadlineMs, criticality, isRetry, causationId }: Work) {
+  constructor({ trace, requestId, deadlineMs, criticality, isRetry, causationId, standAside }: Work) {
     this.trace = trace;
     this.requestId = requestId;
     this.deadlineMs = deadlineMs;
     if (criticality !== undefined) this.criticality = criticality;
     if (isRetry !== undefined) this.isRetry = isRetry;
     if (causationId !== undefined) this.causationId = causationId;
+    if (standAside !== undefined) this.standAside = standAside;
   }
 
   get signal(): AbortSignal {
