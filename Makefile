@@ -80,9 +80,21 @@ vendor: $(INSTALLED) ## Bring third_party/ up to the installed packages
 tools: $(INSTALLED) ## Install grpcurl and nats-server into .tools/
 	@node tools/local/grpcurl.ts
 
+PEERS := bench/node_modules/.package-lock.json
+
 .PHONY: bench
-bench: setup ## Measure the order path of a shop of its own
+bench: setup $(PEERS) ## Measure calls beside peers, in turn, some ten minutes
+	@tsc --project bench
+	@node bench/calls.ts
+
+.PHONY: bench-orders
+bench-orders: setup ## Measure the order path of a shop of its own
 	@node bench/orders.ts
+
+$(PEERS): bench/package.json bench/package-lock.json
+	@echo "installing the peers of bench/package-lock.json (npm ci)"
+	@npm ci --prefix bench --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch $@
 
 .PHONY: scenarios
 scenarios: setup ## Put the policies into every situation that calls must survive, in a simulator

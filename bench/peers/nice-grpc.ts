@@ -7,15 +7,20 @@ import { type Call, HOST } from "../calls/peer.ts";
 const { writeRequest, readRequest, writeResponse, readResponse } = codec;
 const OPTIONS = { "grpc.enable_channelz": 0 };
 
+// Its messages must be objects: it looks whether they are streams.
+interface Echo {
+  readonly text: string;
+}
+
 const service = {
   echo: {
     path: ECHO_PATH,
     requestStream: false,
     responseStream: false,
-    requestSerialize: writeRequest,
-    requestDeserialize: readRequest,
-    responseSerialize: writeResponse,
-    responseDeserialize: readResponse,
+    requestSerialize: ({ text }: Echo) => writeRequest(text),
+    requestDeserialize: (bytes: Uint8Array): Echo => ({ text: readRequest(bytes) }),
+    responseSerialize: ({ text }: Echo) => writeResponse(text),
+    responseDeserialize: (bytes: Uint8Array): Echo => ({ text: readResponse(bytes) }),
     options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
   },
 } as const satisfies ServiceDefinition;
@@ -23,7 +28,7 @@ const service = {
 /** nice-grpc has no protections of its own on the server. */
 export async function startServer(port: number): Promise<void> {
   const server = createServer(OPTIONS);
-  server.add(service, { echo: async (text: string) => text });
+  server.add(service, { echo: async ({ text }: Echo) => ({ text }) });
   await server.listen(`${HOST}:${port}`);
 }
 
@@ -34,5 +39,5 @@ export async function openClient(port: number): Promise<Call> {
     .use(retryMiddleware)
     .use(deadlineMiddleware)
     .create(service, channel, { "*": { retry: true, retryMaxAttempts: 3 } });
-  return (text) => client.echo(text, { deadline: TIMEOUT_MS });
+  return async (text) => (await client.echo({ text }, { deadline: TIMEOUT_MS })).text;
 }

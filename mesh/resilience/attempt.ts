@@ -28,9 +28,10 @@ export interface AttemptOptions extends Surroundings {
   readonly latenciesOf?: (request: Request) => Latencies | undefined;
 }
 
-// What an attempt may take, of the observed p99, and at least.
+// What an attempt may take, of the observed p99, and at least: a pause of a garbage collector, or a burst after a quiet
+// time, must not make failures of all that is under way, and open the breaker.
 const TIMES_P99 = 3;
-const MIN_ATTEMPT_MS = 50;
+const MIN_ATTEMPT_MS = 250;
 
 /**
  * Bounds one attempt: by its own timeout, and by what is left of the call's time if that is less; the last attempt has

@@ -364,7 +364,7 @@ export type Retry = Message<"mesh.policy.v1.Retry"> & {
   multiplier: number;
 
   /**
-   * How long one attempt may take. Defaults to what three times the observed p99 is, within half of the timeout; the last attempt has all that is left.
+   * How long one attempt may take. Defaults to three times the observed p99, at least 250 milliseconds and at most half of the timeout; the last attempt has all that is left.
    *
    * @generated from field: google.protobuf.Duration attempt_timeout = 6;
    */
@@ -422,7 +422,7 @@ export type RetryJson = {
   multiplier?: number | "NaN" | "Infinity" | "-Infinity";
 
   /**
-   * How long one attempt may take. Defaults to what three times the observed p99 is, within half of the timeout; the last attempt has all that is left.
+   * How long one attempt may take. Defaults to three times the observed p99, at least 250 milliseconds and at most half of the timeout; the last attempt has all that is left.
    *
    * @generated from field: google.protobuf.Duration attempt_timeout = 6;
    */
