@@ -42,8 +42,9 @@ export function healthOf(outcome: Outcome, longEnough = false): Health {
     case "TOTAL_TIMEOUT":
       return longEnough ? "FAILURE" : "NOTHING";
     case "STATUS":
-      if (outcome.reason === "SHED" || outcome.reason === "NOT_PROCESSED") return "FAILURE_BY_RATIO";
-      if (outcome.reason === "DRAINING") return "NOTHING";
+      // It sheds because it works as much as it can: left alone for seconds, what it can do would be lost.
+      if (outcome.reason === "SHED" || outcome.reason === "DRAINING") return "NOTHING";
+      if (outcome.reason === "NOT_PROCESSED") return "FAILURE_BY_RATIO";
       return BY_CODE[outcome.code] ?? "FAILURE_BY_RATIO";
   }
 }

@@ -111,11 +111,15 @@ export function breakerSuite(protocol: Protocol): void {
       expect(attempts).toHaveLength(20);
     });
 
-    test("does not open for a server that drains", async () => {
-      const { changes, answered } = await playing(1, fails(Code.Unavailable, { reason: "DRAINING" }));
-      await answered(30);
-      expect(changes).toEqual([]);
-    });
+    test.each(["DRAINING", "SHED"])(
+      "does not open for a server that says %s: it works, and knows what it does",
+      async (reason) => {
+        const { attempts, changes, answered } = await playing(1, fails(Code.Unavailable, { reason }));
+        await answered(30);
+        expect(changes).toEqual([]);
+        expect(attempts).toHaveLength(30);
+      },
+    );
 
     test.each(DEATHS)("opens for connections that break (%s) (B7)", async (how) => {
       const { attempts, changes, answered } = await playing(1, { does: "cut", how });

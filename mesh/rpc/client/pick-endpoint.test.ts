@@ -98,6 +98,14 @@ test("an endpoint that fails counts as slow as 5 s, or as long as it wants to be
   expect(endpoint.load.latencyMs()).toBe(20_000);
 });
 
+test("one that sheds does too, though its breaker does not count it", async () => {
+  const { backend, endpoint, client } = await one();
+  backend.plays(fails(Code.Unavailable, { reason: "SHED" }));
+  await client.ask({}).catch(() => {});
+  expect(endpoint.load.latencyMs()).toBe(5_000);
+  expect(endpoint.breaker.describe()).toMatchObject({ calls: 0, failures: 0 });
+});
+
 test("one that refuses what is asked of it does not", async () => {
   const { backend, endpoint, client } = await one();
   backend.plays(fails(Code.InvalidArgument));

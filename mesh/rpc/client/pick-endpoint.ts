@@ -106,7 +106,8 @@ export function pickEndpoint(
   function learn(endpoint: LiveEndpoint, error: unknown, tookMs: number): void {
     const outcome = outcomeOf(error);
     const health = healthOf(outcome);
-    if (isFailure(health)) {
+    // Shedding is no failure, but who is told to come back later gives the others more in the meantime.
+    if (isFailure(health) || outcome.reason === "SHED") {
       endpoint.load.punish(Math.max(tookMs, outcome.pushbackMs ?? 0));
       endpoint.lastError = { text: error instanceof Error ? error.message : String(error), at: clock.date() };
     } else if (outcome.kind === "HEDGE_LOST") endpoint.load.lose(tookMs);
