@@ -34,6 +34,8 @@ const ANSWERS: readonly [string, string][] = [
   ["ListOrders", '"customerId": "cust-ada"'],
   ["ListProducts", '"nextPageToken"'],
   ["jwks.json", '"keys"'],
+  ["GetState", '"target": "nats:///product"'],
+  ["/metrics", "mesh_breaker_state{"],
 ];
 
 const readmeCommands = commands.filter((command) => !command.startsWith("make "));
@@ -76,7 +78,7 @@ test("docs/patterns.md has rows", () => {
 test.for(rows)("docs/patterns.md: %s", async (row, { skip }) => {
   const [, , , file = "", command = "", sees = ""] = row
     .split(/(?<!\\)\|/)
-    .map((cell) => cell.trim().replaceAll("`", ""));
+    .map((cell) => cell.trim().replaceAll("`", "").replaceAll("\\|", "|"));
   expect(existsSync(join(ROOT, file)), file).toBe(true);
   if (command.startsWith("make ")) {
     expect(read("Makefile")).toMatch(new RegExp(`^${command.slice(5)}:.*## `, "m"));
@@ -114,7 +116,7 @@ test("the README's table of dependencies is that of package.json", () => {
   const { dependencies, devDependencies } = JSON.parse(read("package.json"));
   const names = Object.keys({ ...dependencies, ...devDependencies });
   const table = readme.slice(readme.indexOf("## Dependencies"));
-  const short = (name: string) => name.replace(/^@(bufbuild|nats-io|connectrpc)\//, "");
+  const short = (name: string) => name.replace(/^@(bufbuild|nats-io|connectrpc|opentelemetry)\//, "");
   expect(
     names.filter((name) => !table.includes(`\`${name}\``) && !table.includes(`\`${short(name)}\``)),
   ).toEqual([]);
