@@ -7,7 +7,15 @@ const run = promisify(execFile);
 
 test("the benchmark of calls measures our client and our server, and prints its tables and bars", async () => {
   const script = join(import.meta.dirname, "calls.ts");
-  const { stdout } = await run(process.execPath, [script, "--rounds", "1", "--seconds", "0.1", "--only", "weft"]);
+  const { stdout } = await run(process.execPath, [
+    script,
+    "--rounds",
+    "1",
+    "--seconds",
+    "0.1",
+    "--only",
+    "weft",
+  ]);
   expect(stdout).toMatch(/^1\/1 {2}weft .*\d\/s/m);
   expect(stdout).toMatch(/^\| \*\*Weft\*\*, grpc-js transport \| [\d,]+ \|/m);
   expect(stdout).toContain("our client to our server over bare grpc-js, 20 B, 1 in flight");
