@@ -122,8 +122,10 @@ test("a policy file is read again at SIGHUP: a timeout changes while the service
   const line = { productId: "prod-espresso", quantity: 1 };
   const place = () =>
     shop.orders.placeOrder({ customerId: "cust-ada", lines: [line], paymentToken: "tok_ok" });
-  const once = { maxAttempts: 1 };
-  const within = (timeout: string) => JSON.stringify({ methods: { [BATCH]: { timeout, retry: once } } });
+  const within = (timeout: string) => {
+    const retry = { maxAttempts: 1, attemptTimeout: timeout };
+    return JSON.stringify({ methods: { [BATCH]: { timeout, retry } } });
+  };
 
   const delay = { method: BATCH, delay: { seconds: 0n, nanos: 400_000_000 } };
   for (const { port } of products) await setFaults(port, [delay]);
