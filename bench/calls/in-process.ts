@@ -28,12 +28,14 @@ import { median } from "./statistics.ts";
 
 /** What our layers cost, with no wire below them: microseconds, but nanoseconds for `breakerNs`. */
 export interface Costs {
-  /** A call of a client over a transport that answers at once, and the same below the client stack. */
+  /** A call of a client over a transport that answers at once, the same below the client stack, and the difference. */
   readonly clientBareUs: number;
   readonly clientStackUs: number;
-  /** A call of the bare gRPC handler of connect-node, and the same with the server stack. */
+  readonly clientAddedUs: number;
+  /** A call of the bare gRPC handler of connect-node, the same with the server stack, and the difference. */
   readonly serverBareUs: number;
   readonly serverStackUs: number;
+  readonly serverAddedUs: number;
   /** One acquire and one record. */
   readonly breakerNs: number;
   /** The layer that refuses, alone. */
@@ -44,40 +46,51 @@ export interface Costs {
   readonly callBreakerOpenUs: number;
 }
 
-const CALLS = 20_000;
-const BREAKER_TURNS = 1_000_000;
-const REPEATS = 5;
+// Short turns, and many: what else the machine does in the meantime is then the same for both sides of a difference.
 const AT_ONCE = 64;
+const CALLS = 32 * AT_ONCE;
+const BREAKER_TURNS = 50_000;
+const WARM_UP_TURNS = 8;
+const TURNS = 40;
 const TEXT = "x".repeat(20);
 
 const method = EchoService.method.echo;
 
-/** Measures each cost several times, the bare and the whole in turn, and takes the medians. */
+/** Measures each cost many times, all in turn, and takes the medians; a difference is that of one and the same turn. */
 export async function inProcessCosts(): Promise<Costs> {
   const client = await clientCalls();
   const server = await serverCalls();
   const refusals = layerRefusals();
-  const calls: Readonly<Record<keyof Costs, () => Promise<number>>> = {
-    clientBareUs: () => usPerCall(client.bare),
-    clientStackUs: () => usPerCall(client.stack),
-    serverBareUs: () => usPerCall(server.bare),
-    serverStackUs: () => usPerCall(server.stack),
-    breakerNs,
-    bulkheadFullUs: () => usPerCall(refusals.bulkheadFull),
-    breakerOpenUs: () => usPerCall(refusals.breakerOpen),
-    callBulkheadFullUs: () => usPerCall(client.bulkheadFull),
-    callBreakerOpenUs: () => usPerCall(client.breakerOpen),
-  };
-  const measured = new Map<string, number[]>(Object.keys(calls).map((name) => [name, []]));
-  for (let i = 0; i <= REPEATS; i++) {
-    for (const [name, measure] of Object.entries(calls)) {
-      const value = await measure();
-      // The first is for the compiler.
-      if (i > 0) measured.get(name)?.push(value);
-    }
+  const turns: Costs[] = [];
+  for (let i = 0; i < WARM_UP_TURNS + TURNS; i++) {
+    const clientBareUs = await usPerCall(client.bare);
+    const clientStackUs = await usPerCall(client.stack);
+    const serverBareUs = await usPerCall(server.bare);
+    const serverStackUs = await usPerCall(server.stack);
+    turns.push({
+      clientBareUs,
+      clientStackUs,
+      clientAddedUs: clientStackUs - clientBareUs,
+      serverBareUs,
+      serverStackUs,
+      serverAddedUs: serverStackUs - serverBareUs,
+      breakerNs: breakerNs(),
+      bulkheadFullUs: await usPerCall(refusals.bulkheadFull),
+      breakerOpenUs: await usPerCall(refusals.breakerOpen),
+      callBulkheadFullUs: await usPerCall(client.bulkheadFull),
+      callBreakerOpenUs: await usPerCall(client.breakerOpen),
+    });
   }
   await server.stop();
-  return Object.fromEntries([...measured].map(([name, all]) => [name, median(all)])) as unknown as Costs;
+  return mediansOf(turns.slice(WARM_UP_TURNS));
+}
+
+/** Of each cost by itself. */
+function mediansOf(costs: readonly Costs[]): Costs {
+  const names = Object.keys(costs[0] ?? {}) as (keyof Costs)[];
+  return Object.fromEntries(
+    names.map((name) => [name, median(costs.map((each) => each[name]))]),
+  ) as unknown as Costs;
 }
 
 /** Microseconds of CPU of one call, of many that begin together, turn after turn of the event loop. */
@@ -91,7 +104,7 @@ async function usPerCall(call: () => Promise<unknown>): Promise<number> {
   return (user + system) / CALLS;
 }
 
-async function breakerNs(): Promise<number> {
+function breakerNs(): number {
   const closed = breaker(policies().service(EchoService).breaker, { clock: systemClock });
   const before = process.cpuUsage();
   for (let i = 0; i < BREAKER_TURNS; i++) closed.acquire()?.record("SUCCESS", 1);

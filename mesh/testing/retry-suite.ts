@@ -401,7 +401,7 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
       expect(attempts).toHaveLength(1);
     });
 
-    test("what is left shrinks from hop to hop by what each spends and 5 ms (D2, a hundredfold)", async () => {
+    test("what is left shrinks from hop to hop by what each spends and 5 ms, a hundredfold (D2)", async () => {
       const clock = manualClock();
       const service = countable();
       const told: (number | undefined)[] = [];

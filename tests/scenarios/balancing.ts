@@ -15,11 +15,11 @@ function three(
   clients: ClientModel,
   faults: readonly Fault[] = [],
   variant: Variant = ONCE,
-  forMs = FOR_MS,
+  { seed = 3, forMs = FOR_MS } = {},
 ): Promise<Results> {
   const server = { workers: 8, workMs: lognormal(10, 0.5), admits: "wanted" as const };
   return simulate({
-    seed: 3,
+    seed,
     forMs,
     servers: [{ ...server, faults }, server, server],
     clients: [clients],
@@ -31,20 +31,26 @@ const SLOW: readonly Fault[] = [{ slowdown: 10 }];
 const BROKEN: readonly Fault[] = [{ failShare: 1, failsInMs: 1 }];
 const TEN: ClientModel = { count: 10, rps: 60 };
 
-function tail(results: Results, p: number): number {
-  return tally(between(results.calls, WARM_MS, FOR_MS)).percentile(p);
-}
+// A tail hangs on few calls, so that those of several runs are taken together.
+const SEEDS = [1, 2, 3, 4];
 
 /** The tail with one slow server, as a multiple of the tail without. */
 async function slowed(clients: ClientModel, variant: Variant = ONCE) {
-  const [slow, healthy] = await Promise.all([three(clients, SLOW, variant), three(clients, [], ONCE)]);
+  const runs = (faults: readonly Fault[], variant: Variant) =>
+    Promise.all(SEEDS.map((seed) => three(clients, faults, variant, { seed, forMs: 30_000 })));
+  const [slow, healthy] = await Promise.all([runs(SLOW, variant), runs([], ONCE)]);
+  const calls = (all: readonly Results[]) =>
+    tally(all.flatMap(({ calls }) => between(calls, WARM_MS, FOR_MS)));
+  const [slowCalls, healthyCalls] = [calls(slow), calls(healthy)];
   return {
-    "p99 / healthy p99": tail(slow, 0.99) / tail(healthy, 0.99),
-    "p99.9 / healthy p99.9": tail(slow, 0.999) / tail(healthy, 0.999),
-    "share of the slow one": slow.shares(WARM_MS)[0] ?? 0,
-    "attempts per call": slow.amplification(),
+    "p99 / healthy p99": slowCalls.percentile(0.99) / healthyCalls.percentile(0.99),
+    "p99.9 / healthy p99.9": slowCalls.percentile(0.999) / healthyCalls.percentile(0.999),
+    "share of the slow one": mean(slow.map((each) => each.shares(WARM_MS)[0] ?? 0)),
+    "attempts per call": mean(slow.map((each) => each.amplification())),
   };
 }
+
+const mean = (values: readonly number[]) => values.reduce((sum, each) => sum + each, 0) / values.length;
 
 const HEDGED: Variant = {
   method: { hedge: { maxAttempts: 2, delay: { fixedMs: 30 }, maxExtraLoad: 0.05 } },
@@ -60,6 +66,23 @@ async function broken(variant: Variant) {
     "failed calls after 10 s": failed(10_000),
     "attempts per call": results.amplification(),
     "share of the broken one": results.shares()[0] ?? 0,
+  };
+}
+
+/** What becomes of calls after so many servers, all there are, have failed for five seconds. */
+async function allBroken(count: number) {
+  const faults = [{ toMs: 5_000, failShare: 1 }];
+  const server = { workers: 8, workMs: lognormal(10, 0.5), admits: "wanted" as const, faults };
+  const results = await simulate({
+    seed: 3,
+    forMs: 7_000,
+    servers: Array(count).fill(server),
+    clients: [TEN],
+    variant: ONCE,
+  });
+  return {
+    "answered in the second after": tally(between(results.calls, 5_050, 6_050)).okShare,
+    "least share of a server": Math.min(...results.shares(5_050, 6_050)),
   };
 }
 
@@ -84,14 +107,14 @@ export const balancingScenarios: readonly Scenario[] = [
   },
   {
     id: "L1",
-    what: "the same with one client of 600 calls/s",
-    expects: { "p99 / healthy p99": atMost(1.8), "share of the slow one": atMost(0.015) },
+    what: "the same with one client of 600 calls/s, to which calls under way at a fast server look like a queue",
+    expects: { "p99 / healthy p99": atMost(1.9), "share of the slow one": atMost(0.015) },
     run: () => slowed({ count: 1, rps: 600 }),
   },
   {
     id: "L2",
     what: "control: the same with least request, which sees calls under way only",
-    expects: { "p99 / healthy p99": within(4, 13) },
+    expects: { "p99 / healthy p99": within(5, 12) },
     run: () => slowed(TEN, { ...ONCE, service: { balancer: "least_request" } }),
   },
   {
@@ -126,7 +149,7 @@ export const balancingScenarios: readonly Scenario[] = [
     expects: { "share of the broken one": atLeast(0.6) },
     async run() {
       const variant = { ...ONCE, service: { breaker: NO_BREAKER } };
-      const results = await three({ ...TEN, spoil: unpunished }, BROKEN, variant, 20_000);
+      const results = await three({ ...TEN, spoil: unpunished }, BROKEN, variant, { forMs: 20_000 });
       return { "share of the broken one": results.shares()[0] ?? 0 };
     },
   },
@@ -135,25 +158,20 @@ export const balancingScenarios: readonly Scenario[] = [
     what: "three like servers, 12,000 calls",
     expects: { "most / least share": atMost(1.15) },
     async run() {
-      const shares = (await three(TEN, [], ONCE, 20_000)).shares();
+      const shares = (await three(TEN, [], ONCE, { forMs: 20_000 })).shares();
       return { "most / least share": Math.max(...shares) / Math.min(...shares) };
     },
   },
   {
     id: "L8",
     what: "all three fail for 5 s, so that every breaker opens; then calls flow again at once",
-    expects: { "answered in the second after": atLeast(0.99) },
-    async run() {
-      const faults = [{ toMs: 5_000, failShare: 1 }];
-      const server = { workers: 8, workMs: lognormal(10, 0.5), admits: "wanted" as const, faults };
-      const results = await simulate({
-        seed: 3,
-        forMs: 7_000,
-        servers: [server, server, server],
-        clients: [TEN],
-        variant: ONCE,
-      });
-      return { "answered in the second after": tally(between(results.calls, 5_050, 6_050)).okShare };
-    },
+    expects: { "answered in the second after": atLeast(0.99), "least share of a server": atLeast(0.2) },
+    run: () => allBroken(3),
+  },
+  {
+    id: "L8",
+    what: "control: the same with two servers, which are too few to say that a breaker must be wrong",
+    expects: { "answered in the second after": atMost(0.5) },
+    run: () => allBroken(2),
   },
 ];

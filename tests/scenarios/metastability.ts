@@ -47,27 +47,18 @@ const BUDGETED: Variant = {
   service: { breaker: NO_BREAKER },
 };
 
-/** As in the model that the figures come from: a breaker is no part of it. */
-const MODEL: Variant = { service: { breaker: NO_BREAKER } };
-
 export const metastabilityScenarios: readonly Scenario[] = [
   {
     id: "M1",
-    what: "70 of 100 calls/s; the mesh's deadline, budget and admission",
+    what: "70 of 100 calls/s; the mesh's defaults",
     expects: { "recovered after (s)": atMost(3) },
-    run: () => worst(70, MODEL),
+    run: () => worst(70, {}),
   },
   {
     id: "M1",
     what: "85 of 100 calls/s; the same",
     expects: { "recovered after (s)": atMost(10) },
-    run: () => worst(85, MODEL),
-  },
-  {
-    id: "M1",
-    what: "70 of 100 calls/s; breakers too, which wait for their next probe",
-    expects: { "recovered after (s)": atMost(10) },
-    run: () => worst(70, {}),
+    run: () => worst(85, {}),
   },
   {
     id: "M2",
@@ -89,11 +80,11 @@ export const metastabilityScenarios: readonly Scenario[] = [
   },
   {
     id: "M4",
-    what: "70 of 100 calls/s; the mesh's deadline, budget and admission, while the fault lasts",
+    what: "70 of 100 calls/s; the mesh's defaults, while the fault lasts",
     expects: {
       "attempts per call in the fault": atMost(1.25),
       "goodput in the fault, of what is left": atLeast(0.45),
     },
-    run: () => worst(70, MODEL),
+    run: () => worst(70, {}),
   },
 ];

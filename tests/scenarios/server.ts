@@ -27,11 +27,11 @@ function serve(
   clients: readonly ClientModel[],
   admits: ServerModel["admits"] = "mesh",
   variant = ONCE,
-  forMs = FOR_MS,
+  seed = 1,
 ): Promise<Results> {
   return simulate({
-    seed: 1,
-    forMs,
+    seed,
+    forMs: FOR_MS,
     servers: [{ workers: WORKERS, workMs: WORK_MS, admits }],
     clients,
     variant: { method: { timeoutMs: 250 }, ...variant },
@@ -119,7 +119,7 @@ export const serverScenarios: readonly Scenario[] = [
   },
   {
     id: "S1",
-    what: "three times as many, by clients of the mesh, who come again when asked to and whose breakers open",
+    what: "three times as many, by clients of the mesh, who come again when asked to",
     expects: { "goodput, of the capacity": atLeast(0.95) },
     run: () => overloaded(3, "mesh", {}),
   },
@@ -157,7 +157,10 @@ export const serverScenarios: readonly Scenario[] = [
     id: "S4",
     what: "four fifths of what a server can answer: nothing is shed",
     expects: { "calls shed": atMost(0.001) },
-    run: async () => ({ "calls shed": 1 - tally((await serve([times(0.8)])).calls).okShare }),
+    async run() {
+      const runs = await Promise.all([1, 2, 3, 4, 5].map((seed) => serve([times(0.8)], "mesh", ONCE, seed)));
+      return { "calls shed": 1 - tally(runs.flatMap(({ calls }) => calls)).okShare };
+    },
   },
   {
     id: "S6",
