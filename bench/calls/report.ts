@@ -81,7 +81,7 @@ function costsTable({ costs }: Results): string {
   const rows = [
     ["client over a transport that answers at once", us(of("clientBareUs"))],
     ["the same below the client stack", us(of("clientStackUs"))],
-    ["gRPC handler of connect-node", us(of("serverBareUs"))],
+    ["handler of connect-node, Connect protocol", us(of("serverBareUs"))],
     ["the same with the server stack", us(of("serverStackUs"))],
     ["a call refused with BULKHEAD_FULL, from the client's call to its catch", us(of("callBulkheadFullUs"))],
     ["a call refused with BREAKER_OPEN, from the client's call to its catch", us(of("callBreakerOpenUs"))],
