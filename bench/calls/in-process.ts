@@ -1,8 +1,10 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type ConnectRouter,
   type ConnectRouterOptions,
+  type ContextValues,
   createClient,
   createConnectRouter,
   createContextValues,
@@ -21,11 +23,11 @@ import { asPartOf, callOf } from "../../mesh/resilience/call.ts";
 import { circuitBreaker } from "../../mesh/resilience/circuit-breaker.ts";
 import { limitCalls } from "../../mesh/resilience/limit-calls.ts";
 import { meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
-import { startServer } from "../../mesh/rpc/server/server.ts";
+import { serverStack } from "../../mesh/rpc/server/server-stack.ts";
 import { WIDE } from "../weft/admission.ts";
 import { EchoService, TIMEOUT_MS } from "./contract.ts";
 import { HOST } from "./peer.ts";
-import { median } from "./statistics.ts";
+import { quantile } from "./statistics.ts";
 
 /** What our layers cost, with no wire below them: microseconds, but nanoseconds for `breakerNs`. */
 export interface Costs {
@@ -47,7 +49,7 @@ export interface Costs {
   readonly callBreakerOpenUs: number;
 }
 
-// Short turns, and many: what else the machine does in the meantime is then the same for both sides of a difference.
+// Short turns, and many, so that some are left alone by what else the machine does.
 const AT_ONCE = 64;
 const CALLS = 32 * AT_ONCE;
 const BREAKER_TURNS = 50_000;
@@ -57,41 +59,60 @@ const TEXT = "x".repeat(20);
 
 const method = EchoService.method.echo;
 
-/** Measures each cost many times, all in turn, and takes the medians; a difference is that of one and the same turn. */
+/**
+ * Measures each cost many times, in turn with what it is compared to, and takes the lower quartiles: what else the machine does in the meantime
+ * only ever adds, and adds to some turns more than to others.
+ */
 export async function inProcessCosts(): Promise<Costs> {
+  const server = serverCalls();
+  const serverCosts = await quartiles({
+    serverBareUs: () => usPerCall(server.bare),
+    serverStackUs: () => usPerCall(server.stack),
+  });
+  server.stop();
   const client = await clientCalls();
-  const server = await serverCalls();
+  const clientCosts = await quartiles({
+    clientBareUs: () => usPerCall(client.bare),
+    clientStackUs: () => usPerCall(client.stack),
+  });
   const refusals = layerRefusals();
-  const turns: Costs[] = [];
-  for (let i = 0; i < WARM_UP_TURNS + TURNS; i++) {
-    const clientBareUs = await usPerCall(client.bare);
-    const clientStackUs = await usPerCall(client.stack);
-    const serverBareUs = await usPerCall(server.bare);
-    const serverStackUs = await usPerCall(server.stack);
-    turns.push({
-      clientBareUs,
-      clientStackUs,
-      clientAddedUs: clientStackUs - clientBareUs,
-      serverBareUs,
-      serverStackUs,
-      serverAddedUs: serverStackUs - serverBareUs,
-      breakerNs: breakerNs(),
-      bulkheadFullUs: await usPerCall(refusals.bulkheadFull),
-      breakerOpenUs: await usPerCall(refusals.breakerOpen),
-      callBulkheadFullUs: await usPerCall(client.bulkheadFull),
-      callBreakerOpenUs: await usPerCall(client.breakerOpen),
-    });
-  }
-  await server.stop();
-  return mediansOf(turns.slice(WARM_UP_TURNS));
+  const partCosts = await quartiles({
+    breakerNs: async () => breakerNs(),
+    bulkheadFullUs: () => usPerCall(refusals.bulkheadFull),
+    breakerOpenUs: () => usPerCall(refusals.breakerOpen),
+    callBulkheadFullUs: () => usPerCall(client.bulkheadFull),
+    callBreakerOpenUs: () => usPerCall(client.breakerOpen),
+  });
+  return {
+    ...serverCosts,
+    serverAddedUs: serverCosts.serverStackUs - serverCosts.serverBareUs,
+    ...clientCosts,
+    clientAddedUs: clientCosts.clientStackUs - clientCosts.clientBareUs,
+    ...partCosts,
+  };
 }
 
-/** Of each cost by itself. */
-function mediansOf(costs: readonly Costs[]): Costs {
-  const names = Object.keys(costs[0] ?? {}) as (keyof Costs)[];
-  return Object.fromEntries(
-    names.map((name) => [name, median(costs.map((each) => each[name]))]),
-  ) as unknown as Costs;
+/** Of each measurement by itself; they take their turns. */
+async function quartiles<Name extends string>(
+  measurements: Readonly<Record<Name, () => Promise<number>>>,
+): Promise<Record<Name, number>> {
+  const names = Object.keys(measurements) as Name[];
+  const measured = new Map<Name, number[]>(names.map((name) => [name, []]));
+  for (let turn = 0; turn < WARM_UP_TURNS + TURNS; turn++) {
+    for (const name of names) {
+      const value = await measurements[name]();
+      if (turn >= WARM_UP_TURNS) measured.get(name)?.push(value);
+    }
+  }
+  const quartile = (values: readonly number[] = []) =>
+    quantile(
+      values.toSorted((a, b) => a - b),
+      0.25,
+    );
+  return Object.fromEntries(names.map((name) => [name, quartile(measured.get(name))])) as Record<
+    Name,
+    number
+  >;
 }
 
 /** Microseconds of CPU of one call, of many that begin together, turn after turn of the event loop. */
@@ -204,53 +225,57 @@ async function refused(why: string, call: Promise<unknown>): Promise<void> {
   if (!(failure instanceof Error)) throw new Error(`${why}: it was not refused`);
 }
 
-async function serverCalls() {
+function serverCalls() {
   const echo = ({ text }: { text: string }) => ({ text });
-  const offer = (router: ConnectRouter) => router.service(EchoService, { echo });
-  const bareOptions: ConnectRouterOptions = {};
-  const bare = offer(createConnectRouter(bareOptions));
-  let whole: ConnectRouter | undefined;
-  const server = await startServer({
-    host: HOST,
-    port: 0,
-    services: [EchoService],
-    routes(router) {
-      whole = offer(router);
+  const offer = (options: ConnectRouterOptions) =>
+    handlerOf(createConnectRouter(options).service(EchoService, { echo }));
+  const bare = offer({});
+  const options = { services: [EchoService], log: silentLog, admission: WIDE };
+  const { early, interceptors, stop } = serverStack(options, new AbortController().signal);
+  const stacked = offer({ interceptors });
+  const response = {} as ServerResponse;
+  return {
+    bare: () => callHandler(bare, createContextValues()),
+    stack() {
+      // As a port has it: its headers are read before Connect sees it.
+      const request = {
+        url: bare.requestPath,
+        method: "POST",
+        headers: HEADERS,
+      } as unknown as IncomingMessage;
+      if (early.refuses(request, response)) throw new Error("it was refused");
+      return callHandler(stacked, early.contextValues(request));
     },
-    log: silentLog,
-    admission: WIDE,
-  });
-  const stack = whole;
-  if (!stack) throw new Error("the server asked for no routes");
-  return { bare: callsOf(bare), stack: callsOf(stack), stop: () => server.stop(0) };
+    stop,
+  };
 }
 
-/**
- * A call of a handler, whose interceptors are those of its router; in the Connect protocol, because the handler's own part
- * is small in it: that of gRPC is many times what is to be measured, and most of it is garbage.
- */
-function callsOf({ handlers }: ConnectRouter): () => Promise<void> {
+// The Connect protocol, because the handler's own part is small in it: that of gRPC is many times what is to be measured,
+// and most of it is garbage.
+const HEADERS = { "content-type": "application/proto", "connect-timeout-ms": String(TIMEOUT_MS) };
+const BODY = toBinary(method.input, create(method.input, { text: TEXT }));
+
+function handlerOf({ handlers }: ConnectRouter): UniversalHandler {
   const path = `/${EchoService.typeName}/${method.name}`;
   const handler = handlers.find(({ requestPath }) => requestPath === path);
   if (!handler) throw new Error(`nobody handles ${path}`);
-  const body = toBinary(method.input, create(method.input, { text: TEXT }));
-  return () => callHandler(handler, body);
+  return handler;
 }
 
-async function callHandler(handler: UniversalHandler, body: Uint8Array): Promise<void> {
+async function callHandler(handler: UniversalHandler, contextValues: ContextValues): Promise<void> {
   const { status, body: answer } = await handler({
     httpVersion: "2.0",
     url: `http://${HOST}${handler.requestPath}`,
     method: "POST",
-    header: new Headers({ "content-type": "application/proto", "connect-timeout-ms": String(TIMEOUT_MS) }),
-    body: once(body),
+    header: new Headers(HEADERS),
+    body: once(BODY),
     signal: new AbortController().signal,
-    contextValues: createContextValues(),
+    contextValues,
   });
   let size = 0;
   for await (const bytes of answer ?? []) size += bytes.byteLength;
   if (status !== 200) throw new Error(`status ${status}`);
-  if (size !== body.byteLength) throw new Error("answered something else");
+  if (size !== BODY.byteLength) throw new Error("answered something else");
 }
 
 async function* once<T>(value: T): AsyncGenerator<T> {

@@ -46,11 +46,17 @@ export function formatTraceparent({ traceId, spanId, flags }: Trace): string {
  * and a new trace is not.
  */
 export function childOf(parent: Trace | undefined, sampler?: Sampler): Trace {
-  const traceId = parent?.traceId ?? randomHex(16);
-  const inherited = parent?.flags ?? "00";
-  const flags = sampler ? withSampled(inherited, sampler(traceId, parent)) : inherited;
+  if (!parent) {
+    // Of one piece: what is asked of the source of chance twice costs twice.
+    const id = randomHex(24);
+    const traceId = id.slice(0, 32);
+    const flags = sampler ? withSampled("00", sampler(traceId, undefined)) : "00";
+    return { traceId, spanId: id.slice(32), flags };
+  }
+  const { traceId } = parent;
+  const flags = sampler ? withSampled(parent.flags, sampler(traceId, parent)) : parent.flags;
   const child = { traceId, spanId: randomHex(8), flags };
-  return parent?.state === undefined ? child : { ...child, state: parent.state };
+  return parent.state === undefined ? child : { ...child, state: parent.state };
 }
 
 /** True if the pieces of this trace are to be recorded. */

@@ -46,7 +46,7 @@ test("never lets in or keeps more than it may, loses no permit, and keeps nobody
               minUsefulMs: 20,
               signal: caller.leave.signal,
             };
-            gate.acquire(CRITICALITIES[each.who] ?? "CRITICAL", arrival).then((answer) => {
+            Promise.resolve(gate.acquire(CRITICALITIES[each.who] ?? "CRITICAL", arrival)).then((answer) => {
               caller.answer = answer;
               if (answer.isAdmitted) running.push(answer);
             });

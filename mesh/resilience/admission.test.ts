@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { manualClock } from "../testing/clock.ts";
-import { type Admission, type AdmissionOptions, admission, type Permit, type Refusal } from "./admission.ts";
+import { type Admission, type AdmissionOptions, admission, type Permit } from "./admission.ts";
 import type { Sample } from "./limiter.ts";
 
 /** An admission with a limit that the test sets. */
@@ -13,7 +13,7 @@ function admitting(limit: number, options: Partial<AdmissionOptions> = {}) {
   return { clock, gate, samples, present };
 }
 
-async function permitOf(answer: Promise<Permit | Refusal>): Promise<Permit> {
+async function permitOf(answer: ReturnType<Admission["acquire"]>): Promise<Permit> {
   const settled = await answer;
   if (!settled.isAdmitted) throw new Error(`refused: ${settled.reason}`);
   return settled;
@@ -24,7 +24,7 @@ const fill = (gate: Admission, count: number) =>
   Promise.all(Array.from({ length: count }, () => permitOf(gate.acquire("CRITICAL_PLUS"))));
 
 /** Whether it is settled by now. */
-async function isWaiting(answer: Promise<unknown>): Promise<boolean> {
+async function isWaiting(answer: ReturnType<Admission["acquire"]>): Promise<boolean> {
   const nothing = Symbol();
   return (await Promise.race([answer, Promise.resolve(nothing)])) === nothing;
 }

@@ -57,8 +57,8 @@ export interface AdmissionState {
 
 /** Lets calls in, makes them wait, or refuses them. */
 export interface Admission {
-  /** A permit, now or after a wait of at most `maxQueueAgeMs`, or a refusal. Never rejects. */
-  acquire(criticality: Criticality, arrival?: Arrival): Promise<Permit | Refusal>;
+  /** A permit or a refusal: at once, or, if it is to wait, within `maxQueueAgeMs`. Never rejects. */
+  acquire(criticality: Criticality, arrival?: Arrival): Permit | Refusal | Promise<Permit | Refusal>;
   /** What `acquire` would refuse such a call with right now; undefined if it would let it in, or let it wait. */
   refusal(criticality: Criticality, arrival?: Arrival): Refusal | undefined;
   state(): AdmissionState;
@@ -117,8 +117,8 @@ export function admission(options: AdmissionOptions): Admission {
     const nowMs = clock.now();
     return Math.max(...[...queues.values()].map(([first]) => nowMs - (first?.sinceMs ?? nowMs)));
   };
-  const hasNoTime = ({ deadlineMs = Number.POSITIVE_INFINITY, minUsefulMs = 0 }: Arrival) =>
-    deadlineMs - clock.now() < minUsefulMs;
+  const hasNoTime = ({ deadlineMs = Number.POSITIVE_INFINITY, minUsefulMs = 0 }: Arrival, nowMs: number) =>
+    deadlineMs - nowMs < minUsefulMs;
 
   function isTooLate(criticality: Criticality): boolean {
     const delayMs = loopDelayMs();
@@ -127,9 +127,9 @@ export function admission(options: AdmissionOptions): Admission {
     return criticality === "SHEDDABLE" || criticality === "SHEDDABLE_PLUS";
   }
 
-  function reasonAgainst(criticality: Criticality, arrival: Arrival): ShedReason | undefined {
+  function reasonAgainst(criticality: Criticality, arrival: Arrival, nowMs: number): ShedReason | undefined {
     if (arrival.signal?.aborted) return "gone";
-    if (hasNoTime(arrival)) return "no_time";
+    if (hasNoTime(arrival, nowMs)) return "no_time";
     if (isTooLate(criticality)) return "loop_delay";
     const most = ceiling(criticality);
     return inflight >= most && queued >= most ? "full" : undefined;
@@ -159,13 +159,16 @@ export function admission(options: AdmissionOptions): Admission {
   }
 
   function admitWaiting(): void {
+    if (queued === 0) return;
     for (const criticality of CRITICALITIES) {
       const queue = queues.get(criticality) ?? [];
       for (;;) {
         const [oldest] = queue;
         if (!oldest || inflight >= ceiling(criticality)) break;
         const next = clock.now() - oldest.sinceMs > lifoAfterMs ? (queue.at(-1) ?? oldest) : oldest;
-        next.settle(hasNoTime(next.arrival) ? refuse(criticality, "no_time") : permit(next.sinceMs));
+        next.settle(
+          hasNoTime(next.arrival, clock.now()) ? refuse(criticality, "no_time") : permit(next.sinceMs),
+        );
       }
     }
   }
@@ -193,13 +196,14 @@ export function admission(options: AdmissionOptions): Admission {
   }
 
   return {
-    async acquire(criticality, arrival = {}) {
-      const reason = reasonAgainst(criticality, arrival);
+    acquire(criticality, arrival = {}) {
+      const nowMs = clock.now();
+      const reason = reasonAgainst(criticality, arrival, nowMs);
       if (reason) return refuse(criticality, reason);
-      return inflight < ceiling(criticality) ? permit(clock.now()) : wait(criticality, arrival);
+      return inflight < ceiling(criticality) ? permit(nowMs) : wait(criticality, arrival);
     },
     refusal(criticality, arrival = {}) {
-      const reason = reasonAgainst(criticality, arrival);
+      const reason = reasonAgainst(criticality, arrival, clock.now());
       return reason && refuse(criticality, reason);
     },
     state: () => ({

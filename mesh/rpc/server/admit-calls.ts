@@ -3,7 +3,7 @@ import type { Policies } from "../../contract/policy.ts";
 import type { Clock } from "../../core/clock.ts";
 import { AppError } from "../../core/errors.ts";
 import { currentWork } from "../../core/work.ts";
-import type { Admission, Refusal, Verdict } from "../../resilience/admission.ts";
+import type { Admission, Arrival, Refusal, Verdict } from "../../resilience/admission.ts";
 import type { ServiceTimes } from "../../resilience/service-time.ts";
 import { arrivingCall } from "./begin-work.ts";
 import { type ArrivingCall, type Gate, isForOperators } from "./gate.ts";
@@ -29,9 +29,10 @@ export function admitCalls(options: AdmitOptions): Gate {
   let aside = 0;
   const needsPermit = ({ method }: ArrivingCall) =>
     method.methodKind === "unary" && !isForOperators(method.parent);
-  const arrival = ({ method, deadlineMs }: ArrivingCall) => {
+  const arrival = ({ method, deadlineMs }: ArrivingCall, signal?: AbortSignal): Arrival => {
     const { name, timeoutMs } = policies.method(method);
-    return { deadlineMs, minUsefulMs: times.minUsefulMs(name, timeoutMs) };
+    const minUsefulMs = times.minUsefulMs(name, timeoutMs);
+    return signal ? { deadlineMs, minUsefulMs, signal } : { deadlineMs, minUsefulMs };
   };
   const toError = ({ reason, pushbackMs }: Refusal) => shed(reason, pushbackMs);
   return {
@@ -44,7 +45,8 @@ export function admitCalls(options: AdmitOptions): Gate {
       const call = work && arrivingCall(request.method, work);
       if (!call || !needsPermit(call)) return next(request);
       const { signal } = request;
-      const permit = await admission.acquire(call.criticality, { ...arrival(call), signal });
+      const answer = admission.acquire(call.criticality, arrival(call, signal));
+      const permit = answer instanceof Promise ? await answer : answer;
       if (!permit.isAdmitted) throw permit.reason === "gone" ? ended(signal) : toError(permit);
       const startedMs = clock.now();
       let isAside = false;

@@ -1,11 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import { createContextKey, type Interceptor } from "@connectrpc/connect";
 import { CRITICALITIES, type Criticality, type Policies } from "../../contract/policy.ts";
 import { type Clock, MAX_TIMER_MS } from "../../core/clock.ts";
 import { childOf, parseTraceparent, type Sampler } from "../../core/trace.ts";
 import { iterateAsWork, runWork, type Work } from "../../core/work.ts";
 import { readTimeoutMs } from "../../resilience/timeout-header.ts";
 import { CRITICALITY_HEADER, PREVIOUS_ATTEMPTS_HEADER, type ReadHeader } from "../call-headers.ts";
+import { CallWork } from "./call-work.ts";
 import type { ArrivingCall } from "./gate.ts";
 
 /** How long a unary call may take whose caller named no timeout, and at most. */
@@ -55,28 +56,40 @@ function isCriticality(name: string | null | undefined): name is Criticality {
 }
 
 /** The work that a call is: with its trace and its request id too. */
-export function workOf(call: ArrivingCall, header: ReadHeader, sampler?: Sampler): Work {
+export function workOf(call: ArrivingCall, header: ReadHeader, sampler?: Sampler): CallWork {
   const requestId = header("x-request-id") ?? "";
-  const previous = header(PREVIOUS_ATTEMPTS_HEADER);
-  const trace = childOf(parseTraceparent(header("traceparent"), header("tracestate")), sampler);
-  return {
+  const parent = header("traceparent");
+  const trace = childOf(parent ? parseTraceparent(parent, header("tracestate")) : undefined, sampler);
+  return new CallWork(
     trace,
     // A caller who names no request has one for each trace.
-    requestId: REQUEST_ID.test(requestId) ? requestId : trace.traceId,
-    deadlineMs: call.deadlineMs,
-    criticality: call.criticality,
-    isRetry: previous !== null && previous !== undefined && Number(previous) > 0,
-  };
+    REQUEST_ID.test(requestId) ? requestId : trace.traceId,
+    call.deadlineMs,
+    call.criticality,
+    Number(header(PREVIOUS_ATTEMPTS_HEADER) ?? 0) > 0,
+  );
 }
 
-/** Makes the incoming call the present {@link Work}: its trace, its request id, its deadline, its criticality. */
+/** The work of a call whose headers were read before Connect saw it. */
+export const ARRIVED = createContextKey<CallWork | undefined>(undefined);
+
+/**
+ * Makes the incoming call the present {@link Work}: its trace, its request id, its deadline, its criticality. The work
+ * of a stream ends when its caller goes, that of a unary call when `raceDeadline` says so.
+ */
 export function beginWork(options: ReadCallOptions): Interceptor {
-  return (next) => async (request) => {
+  const read = (request: Parameters<ReturnType<Interceptor>>[0]) => {
     const header: ReadHeader = (name) => request.header.get(name);
-    const call = readCall(request.method, header, options);
-    const work: Work = { ...workOf(call, header, options.sampler), signal: request.signal };
-    const response = await runWork(work, () => next(request));
-    return response.stream ? { ...response, message: iterateAsWork(work, response.message) } : response;
+    return workOf(readCall(request.method, header, options), header, options.sampler);
+  };
+  return (next) => (request) => {
+    const work = request.contextValues.get(ARRIVED) ?? read(request);
+    if (!request.stream) return runWork(work, () => next(request));
+    const { trace, requestId, deadlineMs, criticality, isRetry } = work;
+    const stream: Work = { trace, requestId, deadlineMs, criticality, isRetry, signal: request.signal };
+    return runWork(stream, () => next(request)).then((response) =>
+      response.stream ? { ...response, message: iterateAsWork(stream, response.message) } : response,
+    );
   };
 }
 

@@ -1,9 +1,12 @@
+import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import type { ConnectError } from "@connectrpc/connect";
+import { type ConnectError, type ContextValues, createContextValues } from "@connectrpc/connect";
 import { runWork } from "../../core/work.ts";
 import type { ReadHeader } from "../call-headers.ts";
 import { toConnectError } from "../errors.ts";
-import { type ReadCallOptions, readCall, workOf } from "./begin-work.ts";
+import { ARRIVED, type ReadCallOptions, readCall, workOf } from "./begin-work.ts";
+import type { CallWork } from "./call-work.ts";
 import { answerUnread, encoderFor } from "./early-answer.ts";
 import type { Gate } from "./gate.ts";
 import type { RequestHandler } from "./port.ts";
@@ -24,33 +27,55 @@ export interface EarlyGateOptions extends ReadCallOptions {
   readonly onRefused: (refusal: EarlyRefusal) => void;
 }
 
+const WORK = Symbol("work");
+
+// On the request itself: a weak map that is written for each call costs more, in garbage collection, than all layers.
+interface Arrived {
+  [WORK]?: CallWork;
+}
+
+/** What stands before Connect. */
+export interface EarlyGate {
+  /** Answers a call that the gates refuse. True if it did; what they let pass is theirs again in the stack. */
+  refuses(...args: Parameters<RequestHandler>): boolean;
+  /** Hands what has been read of a call to the stack, so that it need not be read twice. */
+  contextValues(request: IncomingMessage | Http2ServerRequest): ContextValues;
+}
+
 /**
- * Answers a call that the gates refuse by its headers alone, without reading its body: what is refused because there is
- * too much to do must cost next to nothing. True if it did; what the gates let pass is theirs again in the stack.
+ * Refuses calls by their headers alone, without reading their bodies: what is refused because there is too much to do
+ * must cost next to nothing.
  */
-export function earlyGate(options: EarlyGateOptions): (...args: Parameters<RequestHandler>) => boolean {
+export function earlyGate(options: EarlyGateOptions): EarlyGate {
   const { services, gates, onRefused, sampler } = options;
   const methods = new Map<string, DescMethod>(
     services.flatMap((service) =>
       service.methods.map((method) => [`/${service.typeName}/${method.name}`, method] as const),
     ),
   );
-  return (request, response) => {
+  function refuses(...[request, response]: Parameters<RequestHandler>): boolean {
     const { url = "", headers } = request;
     const method = methods.get(url) ?? methods.get(url.split("?", 1)[0] ?? "");
     if (!method) return false;
     const header: ReadHeader = (name) => headers[name] as string | undefined;
     const call = readCall(method, header, options);
+    const work = workOf(call, header, sampler);
     for (const gate of gates) {
       const refusal = gate.refusal(call);
       if (!refusal) continue;
       const encode = encoderFor(request, method);
       if (!encode) return false;
       const error = toConnectError(refusal);
-      runWork(workOf(call, header, sampler), () => onRefused({ method, header, error }));
+      runWork(work, () => onRefused({ method, header, error }));
       answerUnread(request, response, encode(error));
       return true;
     }
+    (request as Arrived)[WORK] = work;
     return false;
+  }
+
+  return {
+    refuses,
+    contextValues: (request) => createContextValues().set(ARRIVED, (request as Arrived)[WORK]),
   };
 }

@@ -1,6 +1,7 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
-import { currentWork, runWork, type Work } from "../../core/work.ts";
+import { currentWork } from "../../core/work.ts";
+import { CallWork } from "./call-work.ts";
 import { watchCaller } from "./overdue.ts";
 
 /** A layer that answers in time for handlers that do not. */
@@ -21,9 +22,8 @@ export function raceDeadline(clock: Clock): DeadlineRace {
   let abandoned = 0;
   const interceptor: Interceptor = (next) => (request) => {
     const work = currentWork();
-    if (request.stream || !work) return next(request);
+    if (request.stream || !(work instanceof CallWork)) return next(request);
 
-    const raced = new RacedWork(work);
     let isRunning = false;
     return new Promise((resolve, reject) => {
       let isLost = false;
@@ -31,7 +31,7 @@ export function raceDeadline(clock: Clock): DeadlineRace {
         isLost = true;
         if (isRunning) abandoned++;
         reject(error);
-        raced.abort(error);
+        work.end(error);
       });
       if (isLost) return;
       isRunning = true;
@@ -39,10 +39,10 @@ export function raceDeadline(clock: Clock): DeadlineRace {
         isRunning = false;
         if (isLost) abandoned--;
         stop();
-        raced.abort(ANSWERED);
+        work.end(ANSWERED);
       };
       // The loser's failure is nobody's concern, and must not end the process.
-      runWork(raced, () => next(request)).then(
+      next(request).then(
         (response) => {
           ended();
           resolve(response);
@@ -55,38 +55,4 @@ export function raceDeadline(clock: Clock): DeadlineRace {
     });
   };
   return { interceptor, abandoned: () => abandoned };
-}
-
-/** A work whose signal is made when somebody asks for it: most handlers never do, and it costs as much as this layer. */
-class RacedWork implements Work {
-  readonly trace: Work["trace"];
-  readonly requestId: string;
-  readonly deadlineMs: number;
-  readonly criticality?: string;
-  readonly isRetry?: boolean;
-  readonly causationId?: string;
-  readonly standAside?: () => void;
-  #controller: AbortController | undefined;
-  #end: { readonly reason: unknown } | undefined;
-
-  constructor({ trace, requestId, deadlineMs, criticality, isRetry, causationId, standAside }: Work) {
-    this.trace = trace;
-    this.requestId = requestId;
-    this.deadlineMs = deadlineMs;
-    if (criticality !== undefined) this.criticality = criticality;
-    if (isRetry !== undefined) this.isRetry = isRetry;
-    if (causationId !== undefined) this.causationId = causationId;
-    if (standAside !== undefined) this.standAside = standAside;
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#end) this.#controller.abort(this.#end.reason);
-    return this.#controller.signal;
-  }
-
-  abort(reason: unknown): void {
-    this.#end ??= { reason };
-    this.#controller?.abort(this.#end.reason);
-  }
 }

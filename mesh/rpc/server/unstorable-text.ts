@@ -6,15 +6,20 @@ import type { FieldViolation } from "../../core/errors.ts";
  * The texts of a message that hold a NUL character, which Protobuf allows and PostgreSQL cannot keep. What the contract
  * says not to look into is not looked into.
  */
-export function unstorableTexts(schema: DescMessage, message: Message, path = ""): FieldViolation[] {
-  return lookedInto(schema).flatMap((field) =>
-    valuesOf(message, field, `${path}${field.name}`).flatMap(([at, value]) => {
+export function unstorableTexts(schema: DescMessage, message: Message): readonly FieldViolation[] {
+  const found: FieldViolation[] = [];
+  look(schema, message, "", found);
+  return found;
+}
+
+function look(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
+  for (const field of lookedInto(schema)) {
+    for (const [at, value] of valuesOf(message, field, `${path}${field.name}`)) {
       if (typeof value === "string") {
-        return value.includes("\0") ? [{ field: at, description: "must not hold the NUL character" }] : [];
-      }
-      return field.message && value ? unstorableTexts(field.message, value as Message, `${at}.`) : [];
-    }),
-  );
+        if (value.includes("\0")) found.push({ field: at, description: "must not hold the NUL character" });
+      } else if (field.message && value) look(field.message, value as Message, `${at}.`, found);
+    }
+  }
 }
 
 /** The values of a field, each with its path. */

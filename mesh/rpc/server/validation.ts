@@ -13,11 +13,13 @@ const validator = createValidator();
 export function violationsOf(schema: DescMessage, message: Message): readonly FieldViolation[] {
   const result = validator.validate(schema, message);
   if (result.kind === "error") throw result.error;
-  const broken = (result.violations ?? []).map((violation) => ({
+  const unstorable = unstorableTexts(schema, message);
+  if (!result.violations?.length) return unstorable;
+  const broken = result.violations.map((violation) => ({
     field: pathToString(violation.field),
     description: violation.message,
   }));
-  return [...broken, ...unstorableTexts(schema, message)];
+  return [...broken, ...unstorable];
 }
 
 /** The refusal of a request, INVALID_ARGUMENT, that names every bad field. */
