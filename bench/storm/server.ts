@@ -1,8 +1,12 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { systemClock } from "../../mesh/core/clock.ts";
 import { silentLog } from "../../mesh/core/log.ts";
 import { currentWork } from "../../mesh/core/work.ts";
-import { startServer } from "../../mesh/rpc/server/server.ts";
+import { type MeshServer, startServer } from "../../mesh/rpc/server/server.ts";
 import { random } from "../../mesh/testing/random.ts";
 import { SimulatedService, work } from "../../mesh/testing/simulator/contract.ts";
 import { exponential, lognormal } from "../../mesh/testing/simulator/distributions.ts";
@@ -25,15 +29,19 @@ async function handle() {
   return {};
 }
 
-const server = await startServer({
-  host: "127.0.0.1",
-  port,
-  services: [SimulatedService],
-  routes: (router) =>
-    router.service(SimulatedService, { [work.localName]: handle } as ServiceImpl<typeof SimulatedService>),
-  log: silentLog,
-  ...(plan.doesEverything && { admission: { limiter: { limit: () => 1_000_000, observe() {} } } }),
-});
+const HOST = "127.0.0.1";
+const routes = (router: ConnectRouter) =>
+  router.service(SimulatedService, { [work.localName]: handle } as ServiceImpl<typeof SimulatedService>);
+const mesh = () => startServer({ host: HOST, port, services: [SimulatedService], routes, log: silentLog });
+
+/** What the libraries make of it, without the mesh. */
+async function bare(): Promise<Pick<MeshServer, "port" | "stop">> {
+  const bareServer = createServer(connectNodeAdapter({ routes }));
+  await once(bareServer.listen(port, HOST), "listening");
+  return { port: (bareServer.address() as AddressInfo).port, stop: async () => void bareServer.close() };
+}
+
+const server = await (plan.doesEverything ? bare() : mesh());
 
 process.on("message", (told: { slowdown: number } | "attempts") => {
   if (told === "attempts") process.send?.(attempts);

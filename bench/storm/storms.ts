@@ -88,13 +88,13 @@ const overload: Storm = {
 
 const slowReplica: Storm = {
   name: "slow replica",
-  seconds: 45,
+  seconds: 65,
   async run(say) {
     const servers = await startServers(3, QUICK);
     const [first] = servers as [ServerProcess, ...ServerProcess[]];
     const ports = servers.map(({ port }) => port);
-    const call = (variant: Variant) => callFrom({ ports, rps: QUICK_RPS, forMs: 20_000, variant });
-    const p99 = (calls: readonly CallRecord[]) => tally(between(calls, 5_000, 20_000)).percentile(0.99);
+    const call = (variant: Variant) => callFrom({ ports, rps: QUICK_RPS, forMs: 30_000, variant });
+    const p99 = (calls: readonly CallRecord[]) => tally(between(calls, 5_000, 30_000)).percentile(0.99);
     say("three servers that are well");
     const healthy = p99(await call(ONCE));
     say("one of them ten times slower");

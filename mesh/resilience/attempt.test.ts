@@ -57,7 +57,8 @@ function attempting(
 }
 const endOf = async ({ clock, answer }: ReturnType<typeof attempting>) => {
   const { error, atMs } = await ended(clock, answer);
-  return { kind: outcomeOf(error).kind, code: outcomeOf(error).code, reason: outcomeOf(error).reason, atMs };
+  const { kind, code, reason, wasGuessed } = outcomeOf(error);
+  return { kind, code, reason, ...(wasGuessed && { wasGuessed }), atMs };
 };
 
 describe("how long an attempt may take", () => {
@@ -124,7 +125,8 @@ describe("how long an attempt may take", () => {
     });
 
     test("at least 250 ms", async () => {
-      expect(await endOf(after(1, 100))).toMatchObject({ kind: "ATTEMPT_TIMEOUT", atMs: 250 });
+      const end = { kind: "ATTEMPT_TIMEOUT", reason: "ATTEMPT_TIMEOUT", wasGuessed: true, atMs: 250 };
+      expect(await endOf(after(1, 100))).toMatchObject(end);
     });
 
     test("at most half of what the policy gives the call", async () => {

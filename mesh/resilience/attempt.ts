@@ -18,7 +18,7 @@ import {
 } from "./call.ts";
 import { MIN_TIMEOUT_MS } from "./deadline.ts";
 import type { Latencies } from "./latency.ts";
-import { callerLeft, overdue, rejection } from "./rejection.ts";
+import { callerLeft, overdue, rejection, unusual } from "./rejection.ts";
 import { idleTimer, NO_IDLE_TIMER, touching, untilLost } from "./stream-watch.ts";
 import { writeTimeoutMs } from "./timeout-header.ts";
 
@@ -78,7 +78,7 @@ export function attemptTimeout(options: AttemptOptions = {}): Interceptor {
       const timeOut = () => {
         const isTotal = timeoutMs >= totalMs;
         if (!isTotal) latencies?.record(clock.now() - startedMs);
-        fail(overdue(isTotal));
+        fail(isTotal || call.policy.retry.attemptTimeoutMs !== undefined ? overdue(isTotal) : unusual());
       };
 
       const cancelTimer = timeoutMs === Number.POSITIVE_INFINITY ? () => {} : clock.after(timeoutMs, timeOut);

@@ -9,7 +9,7 @@ import { duration } from "../testing/toy-client.ts";
 import { type Health, healthOf, mayAnswerInstead, mayRetry } from "./classify.ts";
 import { type Delivery, DeliveryError } from "./delivery.ts";
 import { outcomeOf } from "./outcome.ts";
-import { callerLeft, HEDGE_LOST, overdue, rejection } from "./rejection.ts";
+import { callerLeft, HEDGE_LOST, overdue, rejection, unusual } from "./rejection.ts";
 
 /** Which calls may be made again: all; those that are safe; those that are safe and whose contract lists the code. */
 type Retried = "always" | "if safe" | "if asked" | "never";
@@ -40,6 +40,7 @@ const ROWS: readonly Row[] = [
   ["UNAVAILABLE for good", pushedBack(Code.Unavailable, "-1"), "never", "FAILURE", true],
   ["the connection was lost", failed("LOST"), "if safe", "FAILURE", true],
   ["the attempt took too long", overdue(false), "if safe", "FAILURE", true],
+  ["the attempt took longer than usual", unusual(), "if safe", "FAILURE_BY_RATIO", true],
   ["DEADLINE_EXCEEDED by the server", says(Code.DeadlineExceeded), "if safe", "FAILURE_BY_RATIO", true],
   ["the call took too long", overdue(true), "never", "NOTHING", true],
   [

@@ -32,8 +32,10 @@ export function healthOf(outcome: Outcome, longEnough = false): Health {
   switch (outcome.kind) {
     case "NOT_SENT":
     case "LOST":
-    case "ATTEMPT_TIMEOUT":
       return "FAILURE";
+    case "ATTEMPT_TIMEOUT":
+      // A burst after a quiet time takes longer than usual, all of it, and is no sign that the endpoint is gone.
+      return outcome.wasGuessed ? "FAILURE_BY_RATIO" : "FAILURE";
     case "REFUSED":
     case "CALLER_CANCEL":
     case "HEDGE_LOST":

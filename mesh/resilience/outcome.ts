@@ -29,6 +29,8 @@ export interface Outcome {
   readonly retryDelayMs: number | undefined;
   /** True if the server is known not to have begun. */
   readonly notProcessed: boolean;
+  /** True if the time that it was given was a guess from what attempts took before, which no contract states. */
+  readonly wasGuessed?: boolean;
 }
 
 const known = new WeakMap<object, Outcome>();

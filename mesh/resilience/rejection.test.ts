@@ -4,7 +4,7 @@ import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refusalOf } from "../testing/refusal.ts";
 import { statusError } from "../testing/toy-calls.ts";
 import { outcomeOf } from "./outcome.ts";
-import { callerLeft, HEDGE_LOST, overdue, rejection } from "./rejection.ts";
+import { callerLeft, HEDGE_LOST, overdue, rejection, unusual } from "./rejection.ts";
 
 describe("a rejection", () => {
   test.each([
@@ -71,6 +71,7 @@ describe("a call whose signal has aborted", () => {
   test.each([
     ["an attempt that another one has beaten", HEDGE_LOST, "HEDGE_LOST"],
     ["an attempt that took too long", overdue(false), "ATTEMPT_TIMEOUT"],
+    ["an attempt that took longer than usual", unusual(), "ATTEMPT_TIMEOUT"],
     ["a call that took too long", overdue(true), "TOTAL_TIMEOUT"],
   ])("by a policy above is what that policy says: %s", (_, reason, kind) => {
     expect(callerLeft(reason)).toBe(reason);

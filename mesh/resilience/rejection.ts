@@ -60,3 +60,9 @@ export function overdue(isTotal: boolean): ConnectError {
     ? rejection(MeshError.DEADLINE_EXCEEDED, "the call was not answered in time", "TOTAL_TIMEOUT")
     : rejection(MeshError.ATTEMPT_TIMEOUT, "the attempt was not answered in time", "ATTEMPT_TIMEOUT");
 }
+
+/** The error of an attempt that took longer than attempts usually do. */
+export function unusual(): ConnectError {
+  const error = rejection(MeshError.ATTEMPT_TIMEOUT, "the attempt took longer than usual", "ATTEMPT_TIMEOUT");
+  return withOutcome(error, { ...outcomeOf(error), wasGuessed: true });
+}
