@@ -1,14 +1,15 @@
 import { expect, test } from "vitest";
-import { OnDead } from "../../gen/mesh/event/v1/event_pb.ts";
+import { OnDead, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { PermanentError } from "../core/errors.ts";
+import { newId } from "../core/ids.ts";
 import { silentLog } from "../core/log.ts";
 import { currentWork } from "../core/work.ts";
 import { openNats } from "../nats/connection.ts";
 import { connect } from "../store/connect.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
-import { toyHeaders, toyPayload } from "../testing/toy-messages.ts";
+import { type ToyMessage, toyHeaders, toyPayload } from "../testing/toy-messages.ts";
 import { type ToyShop, toyShop } from "../testing/toy-shop.ts";
 import { until } from "../testing/until.ts";
 import { consume } from "./consume.ts";
@@ -129,17 +130,17 @@ test("a consumer that starts while the broker is away begins when it is back", a
   await shop.untilEffects(1);
 });
 
+/** Sends an event straight to the stream, with its headers but these. */
+async function sendOne(shop: ToyShop, toy: ToyMessage, without = /^$/): Promise<void> {
+  const { contract } = shop;
+  const headers = Object.entries(toyHeaders(contract, toy)).filter(([name]) => !without.test(name));
+  const subject = `evt.${contract.aggregate}.v1.p00.Moved`;
+  await shop.send(subject, Object.fromEntries(headers), toyPayload(contract, toy));
+}
+
 /** Sends the events of one key straight to the stream, so that they are all there at once. */
 async function sendAll(shop: ToyShop, key: string, count: number): Promise<void> {
-  const { contract } = shop;
-  for (const n of upTo(count)) {
-    const toy = { key, keySeq: n, seq: n, prevSeq: n - 1 };
-    await shop.send(
-      `evt.${contract.aggregate}.v1.p00.Moved`,
-      toyHeaders(contract, toy),
-      toyPayload(contract, toy),
-    );
-  }
+  for (const n of upTo(count)) await sendOne(shop, { key, keySeq: n, seq: n, prevSeq: n - 1 });
 }
 
 /** Makes the streams, as the relays of a running service have done. */
@@ -322,6 +323,61 @@ test("an event of a type that is not handled lets its key go on", async () => {
   await shop.untilEffects(2);
   await shop.untilConsumed();
   expect(await shop.effects("a")).toEqual([1, 3]);
+});
+
+test("LATEST handles what is newer than all before it, and drops the rest", async () => {
+  const shop = await toyShop({ ordering: Ordering.LATEST });
+  await openStreams(shop);
+  for (const n of [1, 3, 2, 6, 4, 5]) await sendOne(shop, { key: "a", keySeq: n, seq: n, prevSeq: n - 1 });
+  await sendOne(shop, { key: "b", keySeq: 9, seq: 7, prevSeq: 0 });
+  shop.consume();
+  await shop.untilEffects(4);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual([1, 3, 6]);
+  expect(await shop.effects("b")).toEqual([9]);
+});
+
+test("a LATEST event that failed for good is a dead letter once, and newer ones go on", async () => {
+  const shop = await toyShop({ ordering: Ordering.LATEST });
+  await openStreams(shop);
+  shop.consume(async (_tx, { n }) => {
+    if (n === 2) throw new PermanentError("never");
+  });
+  await sendAll(shop, "a", 3);
+  await shop.untilEffects(2);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual([1, 3]);
+  expect((await shop.deadLetters(1)).map(({ headers }) => headers["ce-keyseq"])).toEqual(["2"]);
+});
+
+test("NONE handles each message once in any order, those without a key too", async () => {
+  const shop = await toyShop({ ordering: Ordering.NONE });
+  await openStreams(shop);
+  const toys = [5, 3, 4].map((n) => ({ key: "a", keySeq: n, seq: n, prevSeq: n - 1, eventId: newId() }));
+  for (const toy of toys) await sendOne(shop, toy);
+  for (const toy of toys) await sendOne(shop, toy);
+  const unkeyed = { key: "b", keySeq: 1, seq: 7, prevSeq: 0, eventId: newId() };
+  for (let copy = 0; copy < 2; copy++)
+    await sendOne(shop, unkeyed, /^ce-(partitionkey|keyseq|prevseq|subject)$/);
+  shop.consume(undefined, { concurrency: 1 });
+  shop.consume(undefined, { concurrency: 3 });
+  await shop.untilEffects(4);
+  await shop.untilConsumed();
+  expect((await shop.effects("a")).sort()).toEqual([3, 4, 5]);
+  expect(await shop.effects("b")).toEqual([1]);
+});
+
+test("a NONE message that failed for good is a dead letter once, however often it comes", async () => {
+  const shop = await toyShop({ ordering: Ordering.NONE });
+  await openStreams(shop);
+  shop.consume(async () => {
+    throw new PermanentError("never");
+  });
+  const toy = { key: "a", keySeq: 1, seq: 1, prevSeq: 0, eventId: newId() };
+  for (let copy = 0; copy < 3; copy++) await sendOne(shop, toy);
+  await shop.deadLetters(1);
+  await shop.untilConsumed();
+  expect(await shop.stored(DEAD_LETTERS.name, `dlq.${shop.contract.aggregate}.`)).toHaveLength(1);
 });
 
 test("stopping finishes what runs and gives the rest to another consumer at once", async () => {

@@ -8,7 +8,6 @@ import {
   jetstreamManager,
 } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/nats-core";
-import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { isUnavailable, messageOf } from "../core/errors.ts";
@@ -64,8 +63,6 @@ export function consume(options: ConsumeOptions): Running {
   const contract = subscriptionContract(service, options.subscription);
   const consumer = `${serviceName(service)}__${contract.name}`;
   const handlers = handlersByType(contract, options.handlers);
-  if (contract.ordering !== Ordering.STRICT)
-    throw new Error(`${consumer}: only STRICT subscriptions are carried so far`);
 
   const stopping = new AbortController();
   const running = run();
@@ -208,7 +205,7 @@ async function settle(processing: Processing, message: JsMsg, signal: AbortSigna
 async function handle(processing: Processing, message: JsMsg, signal: AbortSignal): Promise<Answer> {
   let envelope: Envelope;
   try {
-    envelope = readEnvelope(message.headers);
+    envelope = readEnvelope(message.headers, processing.contract.ordering);
   } catch (error) {
     const { sql, consumer, log } = processing;
     const eventId = derivedId(message.info.stream, String(message.seq));

@@ -1,5 +1,6 @@
 import { headers as natsHeaders } from "@nats-io/nats-core";
 import { expect, test } from "vitest";
+import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { OrderConfirmedSchema, OrderPlacedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { random } from "../testing/random.ts";
 import { dataSchema, decodeHeader, encodeHeader, readEnvelope, UndecodableError } from "./envelope.ts";
@@ -103,6 +104,16 @@ test.each(wrong)("a message whose %s is %s is undecodable", (name, value, proble
   expect(() => readEnvelope(withHeaders({ [name]: value }))).toThrow(
     new UndecodableError(`the header ${name} is ${problem}`),
   );
+});
+
+test("LATEST needs to know no event before; NONE needs no key either", () => {
+  const unnumbered = withHeaders({ "ce-prevseq": undefined });
+  expect(readEnvelope(unnumbered, Ordering.LATEST)).toMatchObject({ keySeq: 7, prevSeq: "pruned" });
+  expect(() => readEnvelope(withHeaders({ "ce-keyseq": undefined }), Ordering.LATEST)).toThrow("ce-keyseq");
+  const unkeyed = { "ce-partitionkey": undefined, "ce-keyseq": undefined, "ce-prevseq": undefined };
+  expect(readEnvelope(withHeaders(unkeyed), Ordering.NONE)).toMatchObject({ key: "", keySeq: 0 });
+  expect(readEnvelope(withHeaders(), Ordering.NONE)).toMatchObject({ key: "kéy 1", keySeq: 7, prevSeq: 31 });
+  expect(() => readEnvelope(withHeaders({ "ce-keyseq": "x" }), Ordering.NONE)).toThrow("no number");
 });
 
 test("a message without any headers is undecodable", () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type DescMessage, toBinary } from "@bufbuild/protobuf";
 import { DescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { MsgHdrs } from "@nats-io/nats-core";
+import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 
 /** The headers of a message, written as they stand here: CloudEvents 1.0 in the binary mode of its NATS binding. */
 export type Headers = Readonly<Record<string, string>>;
@@ -10,8 +11,9 @@ export type Headers = Readonly<Record<string, string>>;
 export interface Envelope {
   readonly eventId: string;
   readonly type: string;
+  /** Empty if the message has none, which only the ordering NONE allows. */
   readonly key: string;
-  /** The number of this event among those of its key: 1, 2, 3, ... without gaps. */
+  /** The number of this event among those of its key: 1, 2, 3, ... without gaps. 0 if it has none. */
   readonly keySeq: number;
   /** The stream sequence of the key's event before this one: 0 for the first, `pruned` when nobody knows any more. */
   readonly prevSeq: number | "pruned";
@@ -25,8 +27,12 @@ export class UndecodableError extends Error {
   override readonly name = "UndecodableError";
 }
 
-/** Reads a message's envelope. Throws an {@link UndecodableError} that names the header that is missing or wrong. */
-export function readEnvelope(headers: MsgHdrs | undefined): Envelope {
+/**
+ * Reads what an ordering, STRICT unless told otherwise, needs of a message's envelope. Throws an {@link UndecodableError} that names the header that is
+ * missing or wrong.
+ */
+export function readEnvelope(headers: MsgHdrs | undefined, ordering: Ordering = Ordering.STRICT): Envelope {
+  const has = (name: string) => Boolean(headers?.get(name));
   const read = (name: string) => {
     const value = headers?.get(name);
     if (!value) throw new UndecodableError(`the header ${name} is missing`);
@@ -40,12 +46,15 @@ export function readEnvelope(headers: MsgHdrs | undefined): Envelope {
   };
   const eventId = read("ce-id");
   if (!UUID.test(eventId)) throw new UndecodableError("the header ce-id is no UUID");
+  const prevSeq = () =>
+    read("ce-prevseq") === "pruned" ? "pruned" : count("ce-prevseq", 0, Number.MAX_SAFE_INTEGER);
+  const isKeyed = ordering !== Ordering.NONE;
   return {
     eventId,
     type: read("ce-type"),
-    key: read("ce-partitionkey"),
-    keySeq: count("ce-keyseq", 1, MOST_KEY_SEQ),
-    prevSeq: read("ce-prevseq") === "pruned" ? "pruned" : count("ce-prevseq", 0, Number.MAX_SAFE_INTEGER),
+    key: isKeyed || has("ce-partitionkey") ? read("ce-partitionkey") : "",
+    keySeq: isKeyed || has("ce-keyseq") ? count("ce-keyseq", 1, MOST_KEY_SEQ) : 0,
+    prevSeq: ordering === Ordering.STRICT || has("ce-prevseq") ? prevSeq() : "pruned",
     time: read("ce-time"),
     correlationId: read("ce-correlationid"),
     traceparent: headers?.get("traceparent") || undefined,

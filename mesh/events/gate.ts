@@ -1,5 +1,6 @@
 import type { Queries } from "../store/connect.ts";
 import type { Tx } from "../store/transaction.ts";
+import type { Verdict } from "./progress.ts";
 
 /** The place of an event: whose consumer it is for, and where it stands among the events of its key. */
 export interface Place {
@@ -43,19 +44,6 @@ export async function cursorOf(sql: Queries, { consumer, stream, key }: Place): 
     WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}`;
   return row && { lastSeq: row.last_seq, parkedUntil: row.parked_until, retryAt: row.retry_at };
 }
-
-/** What is to be done with an event that did not pass the gate. */
-export type Verdict =
-  /** It was handled, or is a dead letter already: acknowledge it. */
-  | "done"
-  /** The event before it is a dead letter and the key is parked: it becomes one too. */
-  | "blocked"
-  /** It is the first that this consumer can still see of the key: begin with it. */
-  | "baseline"
-  /** Events between the last one and this one are gone from the stream. */
-  | "historyLost"
-  /** The events before it have not been handled yet: wait. */
-  | "gap";
 
 /**
  * Tells why an event did not pass, in the order of the questions. `predecessorIsGone` is asked last and only when it

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "@nats-io/jetstream";
-import { OnDead, OnUnknownType } from "../../gen/mesh/event/v1/event_pb.ts";
+import { OnUnknownType, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import type { SubscriptionContract } from "../contract/event.ts";
 import type { Clock } from "../core/clock.ts";
 import { isUnavailable, PermanentError } from "../core/errors.ts";
@@ -12,19 +12,11 @@ import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
-import {
-  advance,
-  beginWith,
-  cursorOf,
-  judge,
-  type Place,
-  park,
-  parkPastLost,
-  passLost,
-  postpone,
-  skip,
-} from "./gate.ts";
 import type { EventHandler } from "./handlers.ts";
+import { latestProgress } from "./latest.ts";
+import type { Progress } from "./progress.ts";
+import { strictProgress } from "./strict.ts";
+import { unorderedProgress } from "./unordered.ts";
 
 /** What the processing of one consumer's messages needs. */
 export interface Processing {
@@ -55,9 +47,9 @@ const GAP_RECHECKS_MS = [5, 10, 20, 40, 80];
 const GAP_NAK_MS = { first: 250, most: 5_000 };
 
 /**
- * Handles one message of a STRICT consumer: gate, handler and effects in one transaction. What the handler throws
- * counts as an attempt; after the last attempt the message becomes a dead letter. Throws only if the database is away:
- * then nothing has happened.
+ * Handles one message: progress, handler and effects in one transaction. What the handler throws counts as an attempt;
+ * after the last attempt the message becomes a dead letter. Throws only if the database is away: then nothing has
+ * happened.
  */
 export async function processMessage(
   processing: Processing,
@@ -66,13 +58,14 @@ export async function processMessage(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { sql, consumer, contract, handlers, clock, log } = processing;
-  const place = { consumer, stream: contract.stream, key: envelope.key, seq: envelope.keySeq };
+  const progress = progressOf(processing, envelope);
+  const work: Work = { processing, message, envelope, progress };
   const handler = handlers.get(envelope.type);
 
-  const enter = async (gate: (tx: Tx) => Promise<boolean>): Promise<"entered" | "closed"> =>
+  const enter = async (baseline?: "baseline"): Promise<"entered" | "closed"> =>
     transaction(sql, async (tx) => {
-      if (!(await gate(tx))) return "closed";
-      if (handler) await runHandler(processing, handler, tx, message, envelope);
+      if (!(await progress.pass(tx, baseline))) return "closed";
+      if (handler) await runHandler(work, handler, tx);
       // Behind the gate, so that it becomes a dead letter when it is its turn.
       else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
         throw new UndecodableError(`${envelope.type} is not handled`);
@@ -81,42 +74,25 @@ export async function processMessage(
 
   try {
     for (let recheck = 0; ; recheck++) {
-      if ((await enter((tx) => advance(tx, place))) === "entered") return ACK;
-      const cursor = await cursorOf(sql, place);
-      const verdict = await judge(place.seq, cursor, () => predecessorIsGone(processing, envelope));
+      if ((await enter()) === "entered") return ACK;
+      const { verdict, retryAt } = await progress.judge();
       switch (verdict) {
         case "done":
           return ACK;
         case "blocked":
-          return await dead(
-            processing,
-            message,
-            envelope,
-            place,
-            "blocked",
-            new Error("the event before it is a dead letter"),
-            0,
-          );
+          return await dead(work, "blocked", new Error("the event before it is a dead letter"), 0);
         case "historyLost":
-          return await dead(
-            processing,
-            message,
-            envelope,
-            place,
-            "history_lost",
-            new Error("events before it are gone"),
-            0,
-          );
+          return await dead(work, "history_lost", new Error("events before it are gone"), 0);
         case "baseline":
           log.warn(
-            { consumer, key: place.key, seq: place.seq },
+            { consumer, key: envelope.key, seq: envelope.keySeq },
             "begins a key with what the stream still has",
           );
-          if ((await enter((tx) => beginWith(tx, place))) === "entered") return ACK;
+          if ((await enter("baseline")) === "entered") return ACK;
           break;
         case "gap": {
           const recheckMs = GAP_RECHECKS_MS[recheck];
-          if (recheckMs === undefined || signal.aborted) return gapAnswer(message, cursor?.retryAt, clock);
+          if (recheckMs === undefined || signal.aborted) return gapAnswer(message, retryAt, clock);
           // Without a connection: whoever works on the event before may need it.
           await clock.sleep(recheckMs, signal);
         }
@@ -124,22 +100,41 @@ export async function processMessage(
     }
   } catch (error) {
     if (isUnavailable(error)) throw error;
-    return failed(processing, message, envelope, place, error);
+    return failed(work, error);
   }
 }
 
-async function runHandler(
-  processing: Processing,
-  handler: EventHandler,
-  tx: Tx,
-  message: JsMsg,
-  envelope: Envelope,
-): Promise<void> {
-  const { contract, clock } = processing;
+/** A message that is being handled. */
+interface Work {
+  readonly processing: Processing;
+  readonly message: JsMsg;
+  readonly envelope: Envelope;
+  readonly progress: Progress;
+}
+
+function progressOf(processing: Processing, envelope: Envelope): Progress {
+  const { sql, consumer, contract } = processing;
+  const place = { consumer, stream: contract.stream, key: envelope.key, seq: envelope.keySeq };
+  switch (contract.ordering) {
+    case Ordering.NONE:
+      return unorderedProgress(consumer, envelope.eventId);
+    case Ordering.LATEST:
+      return latestProgress(place);
+    default:
+      return strictProgress(sql, place, {
+        onDead: contract.onDead,
+        predecessorIsGone: () => predecessorIsGone(processing, envelope),
+      });
+  }
+}
+
+async function runHandler(work: Work, handler: EventHandler, tx: Tx): Promise<void> {
+  const { message, envelope } = work;
+  const { contract, clock } = work.processing;
   const event = decode(handler, message);
-  const attempt = (await forgetFailures(processing, tx, message, envelope)) + 1;
+  const attempt = (await forgetFailures(work, tx)) + 1;
   const timeout = AbortSignal.timeout(contract.handlerTimeoutMs);
-  const work = {
+  const begun = {
     trace: childOf(parseTraceparent(envelope.traceparent)),
     requestId: envelope.correlationId,
     causationId: envelope.eventId,
@@ -148,22 +143,18 @@ async function runHandler(
   };
   const meta = { ...envelope, attempt, signal: timeout };
   await raceSignal(
-    runWork(work, () => handler.handle(tx, event as never, meta)),
+    runWork(begun, () => handler.handle(tx, event as never, meta)),
     timeout,
   );
 }
 
 /** Forgets the failed attempts, if the handler succeeds now. Returns how many there were. */
-async function forgetFailures(
-  { consumer }: Processing,
-  tx: Tx,
-  message: JsMsg,
-  { eventId }: Envelope,
-): Promise<number> {
+async function forgetFailures({ processing, message, envelope }: Work, tx: Tx): Promise<number> {
   // So that an event which comes for the first time costs no statement.
   if (message.info.deliveryCount === 1) return 0;
   const [row] = await tx<{ attempts: number }[]>`
-    DELETE FROM inbox_failure WHERE consumer = ${consumer} AND event_id = ${eventId} RETURNING attempts`;
+    DELETE FROM inbox_failure WHERE consumer = ${processing.consumer} AND event_id = ${envelope.eventId}
+    RETURNING attempts`;
   return row?.attempts ?? 0;
 }
 
@@ -184,18 +175,11 @@ async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: 
 }
 
 /** Records a failed attempt; the last one makes the message a dead letter. */
-async function failed(
-  processing: Processing,
-  message: JsMsg,
-  envelope: Envelope,
-  place: Place,
-  error: unknown,
-): Promise<Answer> {
-  const { sql, consumer, contract, retryDelaysMs, log } = processing;
-  if (error instanceof UndecodableError)
-    return dead(processing, message, envelope, place, "undecodable", error, 1);
-  if (error instanceof PermanentError)
-    return dead(processing, message, envelope, place, "permanent", error, 1);
+async function failed(work: Work, error: unknown): Promise<Answer> {
+  const { envelope, progress } = work;
+  const { sql, consumer, contract, retryDelaysMs, log } = work.processing;
+  if (error instanceof UndecodableError) return dead(work, "undecodable", error, 1);
+  if (error instanceof PermanentError) return dead(work, "permanent", error, 1);
 
   const { attempts, delayMs } = await transaction(sql, async (tx) => {
     const [row] = await tx<{ attempts: number }[]>`
@@ -207,53 +191,32 @@ async function failed(
     const attempts = row?.attempts ?? 1;
     const delay = retryDelaysMs[Math.min(attempts, retryDelaysMs.length) - 1] ?? 0;
     const delayMs = Math.round(delay * (0.8 + 0.4 * Math.random()));
-    await postpone(tx, place, delayMs);
+    await progress.postpone(tx, delayMs);
     return { attempts, delayMs };
   });
   log.warn(
     { consumer, eventId: envelope.eventId, type: envelope.type, attempts, err: error },
     "an event was not handled",
   );
-  if (attempts >= contract.maxAttempts) {
-    return dead(processing, message, envelope, place, "exhausted", error, attempts);
-  }
+  if (attempts >= contract.maxAttempts) return dead(work, "exhausted", error, attempts);
   return { kind: "nak", delayMs };
 }
 
-async function dead(
-  processing: Processing,
-  message: JsMsg,
-  { eventId, type }: Envelope,
-  place: Place,
-  reason: DeadReason,
-  error: unknown,
-  attempts: number,
-): Promise<Answer> {
-  const { sql, consumer, contract, clock, log } = processing;
+async function dead(work: Work, reason: DeadReason, error: unknown, attempts: number): Promise<Answer> {
+  const { message, progress } = work;
+  const { eventId, type, key } = work.envelope;
+  const { sql, consumer, clock, log } = work.processing;
   const written = await transaction(sql, async (tx) => {
-    const isNext = await passerOf(reason, contract)(tx, place);
-    if (isNext) await publishDeadLetter(tx, { consumer, message, eventId, reason, error, attempts });
-    return isNext;
+    const isBuried = await progress.bury(tx, reason);
+    if (isBuried) await publishDeadLetter(tx, { consumer, message, eventId, reason, error, attempts });
+    return isBuried;
   });
   if (!written) return gapAnswer(message, undefined, clock);
-  log.error(
-    { consumer, eventId, type, key: place.key, reason, attempts, err: error },
-    "an event became a dead letter",
-  );
+  log.error({ consumer, eventId, type, key, reason, attempts, err: error }, "an event became a dead letter");
   return ACK;
 }
 
-/** How a consumer goes past a dead letter. */
-function passerOf(
-  reason: DeadReason,
-  { onDead }: SubscriptionContract,
-): (tx: Tx, place: Place) => Promise<boolean> {
-  if (onDead === OnDead.PARK_KEY) return reason === "history_lost" ? parkPastLost : park;
-  // Blocked, though dead letters are skipped: the key was parked before the contract changed.
-  return reason === "history_lost" || reason === "blocked" ? passLost : skip;
-}
-
-function gapAnswer(message: JsMsg, retryAt: Date | null | undefined, clock: Clock): Answer {
+function gapAnswer(message: JsMsg, retryAt: Date | undefined, clock: Clock): Answer {
   const untilRetryMs = retryAt ? retryAt.getTime() - clock.date().getTime() : 0;
   const backoffMs = Math.min(GAP_NAK_MS.first * 2 ** (message.info.deliveryCount - 1), GAP_NAK_MS.most);
   return {

@@ -1,0 +1,23 @@
+import type { Tx } from "../store/transaction.ts";
+import type { Place } from "./gate.ts";
+import type { Progress } from "./progress.ts";
+
+/** LATEST: an event passes if it is newer than all of its key that have passed; what is older is done. */
+export function latestProgress(place: Place): Progress {
+  return {
+    pass: (tx) => replace(tx, place),
+    judge: async () => ({ verdict: "done" }),
+    // A newer event that passed meanwhile has replaced it: then there is nothing to mourn.
+    bury: (tx) => replace(tx, place),
+    postpone: async () => {},
+  };
+}
+
+/** Two holders of one key meet at the row's lock; the older one finds itself replaced. */
+async function replace(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  const { count } = await tx`
+    INSERT INTO inbox_cursor AS c (consumer, stream, key, last_seq) VALUES (${consumer}, ${stream}, ${key}, ${seq})
+    ON CONFLICT (consumer, stream, key) DO UPDATE SET last_seq = EXCLUDED.last_seq, updated_at = now()
+      WHERE c.last_seq < EXCLUDED.last_seq`;
+  return count === 1;
+}

@@ -1,0 +1,19 @@
+import type { Tx } from "../store/transaction.ts";
+import type { Progress } from "./progress.ts";
+
+/** NONE: each message once, in any order. */
+export function unorderedProgress(consumer: string, eventId: string): Progress {
+  return {
+    pass: (tx) => remember(tx, consumer, eventId),
+    judge: async () => ({ verdict: "done" }),
+    bury: (tx) => remember(tx, consumer, eventId),
+    postpone: async () => {},
+  };
+}
+
+/** Notes that a consumer is done with an id. False if it was before. Who holds the id is waited for. */
+export async function remember(tx: Tx, consumer: string, id: string): Promise<boolean> {
+  const { count } = await tx`
+    INSERT INTO inbox (consumer, event_id) VALUES (${consumer}, ${id}) ON CONFLICT DO NOTHING`;
+  return count === 1;
+}
