@@ -17,7 +17,16 @@ const { consumer } = contract;
 function letter(change: Partial<DeadLetter> = {}): DeadLetter {
   const eventId = newId();
   const message = toyMessage(contract, { key: "a", keySeq: 1, seq: 5, prevSeq: 0, eventId });
-  return { consumer, message, eventId, reason: "permanent", attempts: 1, error: new Error("no"), ...change };
+  return {
+    consumer,
+    message,
+    eventId,
+    reason: "permanent",
+    deaths: 1,
+    attempts: 1,
+    error: new Error("no"),
+    ...change,
+  };
 }
 
 const write = (dead: DeadLetter) => transaction(sql, (tx) => publishDeadLetter(tx, dead));
@@ -30,6 +39,13 @@ test("a letter that is written again is the same letter", async () => {
   await write(dead);
   await write({ ...dead, attempts: 2 });
   expect(await rows()).toMatchObject([{ headers: { "dlq-attempts": "1" } }]);
+});
+
+test("a letter of another death of the same event is another", async () => {
+  const dead = letter();
+  await write(dead);
+  await write({ ...dead, deaths: 2 });
+  expect((await rows()).map(({ headers }) => headers["dlq-count"])).toEqual(["1", "2"]);
 });
 
 test("letters of other consumers, and about other events, are others", async () => {

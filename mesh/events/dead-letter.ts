@@ -23,12 +23,19 @@ export interface DeadLetter {
   /** The event's id; a message without one is known by its place in the stream. */
   readonly eventId: string;
   readonly reason: DeadReason;
+  /** How often the event has died, this time included. */
+  readonly deaths: number;
   readonly attempts: number;
   readonly error: unknown;
 }
 
 const ERROR_BYTES = 1_024;
 const STACK_BYTES = 4_096;
+
+/** The id of the letter about this death of an event: the same again, so that one written twice is recognised. */
+export function deadLetterId(consumer: string, eventId: string, deaths: number): string {
+  return derivedId(consumer, eventId, String(deaths));
+}
 
 /**
  * Writes a dead letter into the outbox, in the transaction that also moves the consumer past the message: it can be
@@ -39,8 +46,7 @@ export async function publishDeadLetter(tx: Tx, letter: DeadLetter): Promise<voi
   const [service, subscription] = consumer.split("__");
   const subject = `dlq.${service}.${subscription}.${reason}`;
   const headers = { ...originalHeaders(message), ...deathHeaders(letter) };
-  // The same letter has the same id, so that one that is written again after a crash is recognised.
-  const id = derivedId(consumer, eventId);
+  const id = deadLetterId(consumer, eventId, letter.deaths);
   await tx`
     INSERT INTO outbox (event_id, stream, subject, type, headers, payload)
     VALUES (${id}, ${DEAD_LETTERS.name}, ${subject}, ${message.headers?.get("ce-type") || "unknown"},
@@ -52,12 +58,13 @@ export async function publishDeadLetter(tx: Tx, letter: DeadLetter): Promise<voi
 
 function originalHeaders(message: JsMsg): Record<string, string> {
   const names = message.headers?.keys() ?? [];
-  const ours = names.filter((name) => !name.startsWith("Nats-"));
+  // What was said of an earlier death, and of the replay after it, is said anew.
+  const ours = names.filter((name) => !/^(Nats|dlq|replay)-/i.test(name));
   return Object.fromEntries(ours.map((name) => [name, message.headers?.get(name) ?? ""]));
 }
 
-function deathHeaders({ consumer, message, reason, attempts, error }: DeadLetter): Record<string, string> {
-  const { stream, streamSequence, timestampNanos } = message.info;
+function deathHeaders(letter: DeadLetter): Record<string, string> {
+  const { consumer, reason, attempts, deaths, error } = letter;
   return {
     "dlq-consumer": consumer,
     "dlq-reason": reason,
@@ -68,11 +75,20 @@ function deathHeaders({ consumer, message, reason, attempts, error }: DeadLetter
       .toString("base64"),
     "dlq-attempts": String(attempts),
     "dlq-dead-at": new Date().toISOString(),
-    "dlq-orig-stream": stream,
-    "dlq-orig-subject": message.subject,
-    "dlq-orig-seq": String(streamSequence),
-    "dlq-orig-time": new Date(timestampNanos / 1e6).toISOString(),
+    "dlq-count": String(deaths),
+    ...originHeaders(letter.message),
   };
+}
+
+/** Where the event came from: for one that died before, what its first letter said. */
+function originHeaders({ headers, info, subject }: JsMsg): Record<string, string> {
+  const now = {
+    "dlq-orig-stream": info.stream,
+    "dlq-orig-subject": subject,
+    "dlq-orig-seq": String(info.streamSequence),
+    "dlq-orig-time": new Date(info.timestampNanos / 1e6).toISOString(),
+  };
+  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, headers?.get(name) || value]));
 }
 
 /** As much of a text as has room in a header, in whole characters. */

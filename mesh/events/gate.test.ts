@@ -4,6 +4,7 @@ import { meshDatabase } from "../testing/mesh-database.ts";
 import { until } from "../testing/until.ts";
 import {
   advance,
+  advanceReplayed,
   beginWith,
   type Cursor,
   cursorOf,
@@ -199,6 +200,39 @@ test("what is lost can be passed, parked or not, and only if it is before the ev
   expect(await progress()).toEqual([4, 9]);
   expect(await run(passLost, 10)).toBe(true);
   expect(await run(advance, 11)).toBe(true);
+});
+
+const replayed = (seq: number, isPastLost = false) =>
+  transaction(sql, (tx) => advanceReplayed(tx, at(seq), { isPastLost }));
+
+test("a parked key goes on with its dead letters, each in its turn, and is live again after the last", async () => {
+  await run(advance, 1);
+  for (const seq of [2, 3]) await run(park, seq);
+  expect(await replayed(3)).toBe(false);
+  expect(await replayed(2)).toBe(true);
+  expect(await run(advance, 4)).toBe(false);
+  expect(await replayed(3)).toBe(true);
+  expect(await run(advance, 4)).toBe(true);
+});
+
+test("a dead letter that was passed leaves its key where it is", async () => {
+  for (const seq of [1, 2, 3]) await run(advance, seq);
+  expect(await replayed(2)).toBe(true);
+  expect(await progress()).toEqual([3, 0]);
+});
+
+test("a dead letter of a key that is forgotten passes, and does not begin it", async () => {
+  expect(await replayed(7)).toBe(true);
+  expect(await progress()).toBeUndefined();
+});
+
+test("a dead letter after lost events passes without them, but not beyond what is parked", async () => {
+  await run(advance, 1);
+  await run(parkPastLost, 9);
+  expect(await replayed(9)).toBe(false);
+  expect(await replayed(10, true)).toBe(false);
+  expect(await replayed(9, true)).toBe(true);
+  expect(await run(advance, 10)).toBe(true);
 });
 
 test("a postponed key says when to come again, until its next event passes", async () => {

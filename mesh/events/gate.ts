@@ -29,6 +29,26 @@ export async function advance(tx: Tx, { consumer, stream, key, seq }: Place): Pr
   return row?.advanced === 1;
 }
 
+/**
+ * Passes the gate with an event that was a dead letter, parked or not. False if it is not the next one of a parked key.
+ * `isPastLost` says that the events before it are gone.
+ */
+export async function advanceReplayed(
+  tx: Tx,
+  { consumer, stream, key, seq }: Place,
+  { isPastLost }: { readonly isPastLost: boolean },
+): Promise<boolean> {
+  const [row] = await tx<{ passed: boolean }[]>`
+    WITH up AS (
+      UPDATE inbox_cursor SET last_seq = greatest(last_seq, ${seq}), retry_at = NULL, updated_at = now()
+      WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}
+        AND (last_seq >= ${seq}::int - 1 OR (${isPastLost} AND parked_until >= ${seq}))
+      RETURNING 1)
+    SELECT EXISTS (SELECT 1 FROM up) OR NOT EXISTS (
+      SELECT 1 FROM inbox_cursor WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}) AS passed`;
+  return row?.passed === true;
+}
+
 /** How far a consumer is with a key. */
 export interface Cursor {
   readonly lastSeq: number;

@@ -21,3 +21,12 @@ async function replace(tx: Tx, { consumer, stream, key, seq }: Place): Promise<b
       WHERE c.last_seq < EXCLUDED.last_seq`;
   return count === 1;
 }
+
+/** Passes with an event that was a dead letter, unless a newer one of its key has passed since. */
+export async function replaceReplayed(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+  // Whatever it holds: a newer event that comes now must wait, or this one would undo its effect.
+  const [row] = await tx<{ last_seq: number }[]>`
+    SELECT last_seq FROM inbox_cursor
+    WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} FOR UPDATE`;
+  return (row?.last_seq ?? 0) <= seq;
+}

@@ -12,9 +12,11 @@ import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
+import { advanceReplayed, type Place } from "./gate.ts";
 import type { EventHandler } from "./handlers.ts";
-import { latestProgress } from "./latest.ts";
+import { latestProgress, replaceReplayed } from "./latest.ts";
 import type { Progress } from "./progress.ts";
+import { type Replay, replayedProgress } from "./replay.ts";
 import { strictProgress } from "./strict.ts";
 import { unorderedProgress } from "./unordered.ts";
 
@@ -56,25 +58,27 @@ export async function processMessage(
   message: JsMsg,
   envelope: Envelope,
   signal: AbortSignal,
+  replay?: Replay,
 ): Promise<Answer> {
   const { sql, consumer, contract, handlers, clock, log } = processing;
-  const progress = progressOf(processing, envelope);
-  const work: Work = { processing, message, envelope, progress };
+  const progress = progressOf(processing, message, envelope, replay);
+  const work: Work = { processing, message, envelope, progress, replay };
   const handler = handlers.get(envelope.type);
 
-  const enter = async (baseline?: "baseline"): Promise<"entered" | "closed"> =>
-    transaction(sql, async (tx) => {
-      if (!(await progress.pass(tx, baseline))) return "closed";
-      if (handler) await runHandler(work, handler, tx);
+  const enter = async (baseline?: "baseline"): Promise<boolean> =>
+    commitIf(sql, async (tx) => {
+      if (!(await progress.pass(tx, baseline))) return false;
+      if (replay?.action === "skip") await forgetFailures(work, tx);
+      else if (handler) await runHandler(work, handler, tx);
       // Behind the gate, so that it becomes a dead letter when it is its turn.
       else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
         throw new UndecodableError(`${envelope.type} is not handled`);
-      return "entered";
+      return true;
     });
 
   try {
     for (let recheck = 0; ; recheck++) {
-      if ((await enter()) === "entered") return ACK;
+      if (await enter()) return ACK;
       const { verdict, retryAt } = await progress.judge();
       switch (verdict) {
         case "done":
@@ -88,7 +92,7 @@ export async function processMessage(
             { consumer, key: envelope.key, seq: envelope.keySeq },
             "begins a key with what the stream still has",
           );
-          if ((await enter("baseline")) === "entered") return ACK;
+          if (await enter("baseline")) return ACK;
           break;
         case "gap": {
           const recheckMs = GAP_RECHECKS_MS[recheck];
@@ -110,14 +114,26 @@ interface Work {
   readonly message: JsMsg;
   readonly envelope: Envelope;
   readonly progress: Progress;
+  /** What is wanted of it, if it is a dead letter that comes again. */
+  readonly replay: Replay | undefined;
 }
 
-function progressOf(processing: Processing, envelope: Envelope): Progress {
+function progressOf(
+  processing: Processing,
+  message: JsMsg,
+  envelope: Envelope,
+  replay: Replay | undefined,
+): Progress {
   const { sql, consumer, contract } = processing;
-  const place = { consumer, stream: contract.stream, key: envelope.key, seq: envelope.keySeq };
+  const { eventId, key, keySeq: seq } = envelope;
+  const place = { consumer, stream: replay?.stream ?? contract.stream, key, seq };
+  if (replay) {
+    const replayed = { place, eventId, replay, deliveries: message.info.deliveryCount };
+    return replayedProgress(sql, replayed, turnOf(contract.ordering));
+  }
   switch (contract.ordering) {
     case Ordering.NONE:
-      return unorderedProgress(consumer, envelope.eventId);
+      return unorderedProgress(consumer, eventId);
     case Ordering.LATEST:
       return latestProgress(place);
     default:
@@ -125,6 +141,26 @@ function progressOf(processing: Processing, envelope: Envelope): Progress {
         onDead: contract.onDead,
         predecessorIsGone: () => predecessorIsGone(processing, envelope),
       });
+  }
+}
+
+/** How it is told whether a replayed event may pass. */
+function turnOf(ordering: Ordering): (tx: Tx, place: Place, replay: Replay) => Promise<boolean> {
+  if (ordering === Ordering.NONE) return async () => true;
+  return ordering === Ordering.LATEST ? replaceReplayed : advanceReplayed;
+}
+
+/** Runs `fn` in a transaction that leaves nothing if `fn` resolves to false. */
+async function commitIf(sql: Sql, fn: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+  const refused = new Error("not its turn");
+  try {
+    await transaction(sql, async (tx) => {
+      if (!(await fn(tx))) throw refused;
+    });
+    return true;
+  } catch (error) {
+    if (error === refused) return false;
+    throw error;
   }
 }
 
@@ -203,13 +239,14 @@ async function failed(work: Work, error: unknown): Promise<Answer> {
 }
 
 async function dead(work: Work, reason: DeadReason, error: unknown, attempts: number): Promise<Answer> {
-  const { message, progress } = work;
+  const { message, progress, replay } = work;
   const { eventId, type, key } = work.envelope;
   const { sql, consumer, clock, log } = work.processing;
-  const written = await transaction(sql, async (tx) => {
-    const isBuried = await progress.bury(tx, reason);
-    if (isBuried) await publishDeadLetter(tx, { consumer, message, eventId, reason, error, attempts });
-    return isBuried;
+  const deaths = (replay?.deaths ?? 0) + 1;
+  const written = await commitIf(sql, async (tx) => {
+    if (!(await progress.bury(tx, reason))) return false;
+    await publishDeadLetter(tx, { consumer, message, eventId, reason, deaths, error, attempts });
+    return true;
   });
   if (!written) return gapAnswer(message, undefined, clock);
   log.error({ consumer, eventId, type, key, reason, attempts, err: error }, "an event became a dead letter");

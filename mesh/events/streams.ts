@@ -45,6 +45,18 @@ export const DEAD_LETTERS: StreamPlan = {
   whenFull: "refuseNew",
 };
 
+/** The stream of dead letters that come again, each to the consumer that failed at it. Whoever is first makes it. */
+export const REPLAYS: StreamPlan = {
+  name: "REPLAY",
+  subjects: ["replay.>"],
+  maxAgeMs: DAY_MS,
+  maxBytes: 2 ** 26,
+  maxMessageBytes: MAX_DEAD_LETTER_BYTES,
+  duplicateWindowMs: 600_000,
+  replicas: 1,
+  whenFull: "refuseNew",
+};
+
 /**
  * Makes the stream if it is not there. One that is there keeps its limits, which may be an operator's; throws if it
  * holds other subjects, because then its messages are not ours.

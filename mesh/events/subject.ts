@@ -19,3 +19,17 @@ export function subjectOf({ aggregate, major, name }: EventContract, key: string
 export function subjectsOf(aggregate: string): string {
   return `evt.${aggregate}.>`;
 }
+
+/** The subject on which dead letters of a key come again to a consumer, `<service>__<subscription>`. */
+export function replaySubject(consumer: string, key: string): string {
+  return `${replayPrefix(consumer)}.${partitionOf(key)}`;
+}
+
+/** The subject that all replays to a consumer are below. */
+export function replaySubjects(consumer: string): string {
+  return `${replayPrefix(consumer)}.>`;
+}
+
+function replayPrefix(consumer: string): string {
+  return `replay.${consumer.split("__").join(".")}`;
+}

@@ -1,0 +1,156 @@
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+} from "@nats-io/jetstream";
+import { nanos } from "@nats-io/nats-core";
+import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
+import type { Running } from "../core/process.ts";
+import { raceSignal } from "../core/race.ts";
+import type { Nats, Online } from "../nats/connection.ts";
+import { Lanes } from "./lanes.ts";
+import { ensureStream, isMissing, type StreamPlan } from "./streams.ts";
+
+/** A durable consumer at the broker, and what is done with its messages. */
+export interface DurableOptions {
+  readonly nats: Nats;
+  /** The name of a stream that its owner makes, or the plan of one that whoever comes first makes. */
+  readonly stream: string | StreamPlan;
+  readonly name: string;
+  readonly filterSubject: string;
+  /** Lanes that run side by side. */
+  readonly concurrency: number;
+  readonly ackWaitMs: number;
+  readonly laneOf: (message: JsMsg) => string;
+  /** Handles a message and answers the broker. Must not reject; should end early when the signal aborts. */
+  readonly settle: (message: JsMsg, signal: AbortSignal) => Promise<void>;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+const BUFFERED = 128;
+const RESTART_MS = { first: 200, most: 5_000 };
+const FINISH_WITHIN_MS = 4_000;
+
+// A nak without a delay can be lost on nats-server 2.9.10 when several come together; the message then waits for ack_wait.
+const GIVE_BACK_MS = 10;
+
+/** Lets somebody else have a message that was not handled. */
+export function giveBack(message: JsMsg): void {
+  message.nak(GIVE_BACK_MS);
+}
+
+/**
+ * Reads a durable consumer, making it if it is not there, and hands each message to `settle`, those of a lane one after
+ * the other. Goes on by itself when the broker, the stream or the consumer was away.
+ */
+export function followDurable(options: DurableOptions): Running {
+  const { nats, name, log, clock, concurrency, ackWaitMs } = options;
+  const stream = typeof options.stream === "string" ? options.stream : options.stream.name;
+  const stopping = new AbortController();
+  const running = run();
+
+  async function run(): Promise<void> {
+    for (let failures = 0; !stopping.signal.aborted; failures++) {
+      try {
+        const online = await nats.online(stopping.signal);
+        await subscribe(online, () => {
+          failures = 0;
+        });
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        if (!isMissing(error)) log.warn({ consumer: name, error: messageOf(error) }, "subscribes again");
+        // A stream that its owner has not made yet is no trouble, just early.
+        else if (failures === 0) log.info({ consumer: name, stream }, "waits for the stream");
+      }
+      await clock.sleep(Math.min(RESTART_MS.first * 2 ** failures, RESTART_MS.most), stopping.signal);
+    }
+  }
+
+  /** Reads until the connection, the consumer or this process ends. */
+  async function subscribe({ connection, lost }: Online, begun: () => void): Promise<void> {
+    const signal = AbortSignal.any([stopping.signal, lost]);
+    const manager = await jetstreamManager(connection, { checkAPI: false });
+    // The client leaves requests on a lost connection to their timeouts.
+    await raceSignal(ensure(manager), signal);
+    const bound = await raceSignal(jetstream(connection).consumers.get(stream, name), signal);
+    // The iterator, not a callback: only the iterator bounds what is fetched ahead.
+    const messages = await bound.consume({
+      max_messages: BUFFERED,
+      threshold_messages: BUFFERED / 2,
+      expires: 30_000,
+      abort_on_missing_resource: true,
+    });
+    begun();
+    log.info({ consumer: name, stream }, "subscribed");
+    await read(messages, signal);
+  }
+
+  async function ensure(manager: JetStreamManager): Promise<void> {
+    if (typeof options.stream !== "string") await ensureStream(manager, options.stream);
+    await manager.consumers.add(stream, {
+      durable_name: name,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(ackWaitMs),
+      max_deliver: -1,
+      max_ack_pending: 512,
+      deliver_policy: DeliverPolicy.All,
+      filter_subject: options.filterSubject,
+    });
+  }
+
+  async function read(messages: ConsumerMessages, signal: AbortSignal): Promise<void> {
+    const lanes = new Lanes(concurrency);
+    const held = new Set<JsMsg>();
+    const heartbeat = setInterval(() => {
+      for (const message of held) message.working();
+    }, ackWaitMs / 3);
+    let roomFor: () => void = () => {};
+    const stop = () => {
+      messages.stop();
+      roomFor();
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      for await (const message of messages) {
+        // What was fetched ahead goes to another instance now rather than after ack_wait.
+        if (signal.aborted) {
+          giveBack(message);
+          continue;
+        }
+        held.add(message);
+        lanes.push(options.laneOf(message), async () => {
+          await options.settle(message, signal);
+          held.delete(message);
+          roomFor();
+        });
+        while (held.size >= concurrency * 4 && !signal.aborted) {
+          await new Promise<void>((resolve) => {
+            roomFor = resolve;
+          });
+        }
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+      lanes.clear();
+      // And so does what has not begun.
+      if (held.size > 0) await Promise.race([lanes.settled(), clock.sleep(FINISH_WITHIN_MS)]);
+      for (const message of held) giveBack(message);
+      clearInterval(heartbeat);
+    }
+  }
+
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
