@@ -12,11 +12,11 @@ import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
-import { advanceReplayed, type Place } from "./gate.ts";
+import { advanceReplayed } from "./gate.ts";
 import type { EventHandler } from "./handlers.ts";
 import { latestProgress, replaceReplayed } from "./latest.ts";
 import type { Progress } from "./progress.ts";
-import { type Replay, replayedProgress } from "./replay.ts";
+import { type Replay, type Replayed, replayedProgress } from "./replay.ts";
 import { strictProgress } from "./strict.ts";
 import { unorderedProgress } from "./unordered.ts";
 
@@ -128,8 +128,8 @@ function progressOf(
   const { eventId, key, keySeq: seq } = envelope;
   const place = { consumer, stream: replay?.stream ?? contract.stream, key, seq };
   if (replay) {
-    const replayed = { place, eventId, replay, deliveries: message.info.deliveryCount };
-    return replayedProgress(sql, replayed, turnOf(contract.ordering));
+    const { deliveryCount: deliveries } = message.info;
+    return replayedProgress(sql, { place, eventId, replay, deliveries, ...turnOf(contract.ordering) });
   }
   switch (contract.ordering) {
     case Ordering.NONE:
@@ -145,9 +145,10 @@ function progressOf(
 }
 
 /** How it is told whether a replayed event may pass. */
-function turnOf(ordering: Ordering): (tx: Tx, place: Place, replay: Replay) => Promise<boolean> {
-  if (ordering === Ordering.NONE) return async () => true;
-  return ordering === Ordering.LATEST ? replaceReplayed : advanceReplayed;
+function turnOf(ordering: Ordering): Pick<Replayed, "isItsTurn" | "waits"> {
+  if (ordering === Ordering.NONE) return { isItsTurn: async () => true, waits: false };
+  if (ordering === Ordering.LATEST) return { isItsTurn: replaceReplayed, waits: false };
+  return { isItsTurn: advanceReplayed, waits: true };
 }
 
 /** Runs `fn` in a transaction that leaves nothing if `fn` resolves to false. */

@@ -37,8 +37,13 @@ async function sendAll(shop: ToyShop, key: string, count: number): Promise<void>
 /** Publishes a dead letter to the consumer that failed at it, as an operator's replay does. */
 async function replay(shop: ToyShop, letter: StoredMessage, action: Replay["action"] = "retry") {
   const subject = replaySubject(shop.contract.consumer, letter.headers["ce-partitionkey"] ?? "");
-  const headers = { ...letter.headers, "replay-action": action, "replay-dlq-seq": String(letter.seq) };
-  await shop.send(subject, headers, letter.data);
+  const wanted = { "replay-action": action, "replay-dlq-seq": String(letter.seq) };
+  await shop.send(subject, { ...headersOf(letter), ...wanted }, letter.data);
+}
+
+/** What a letter says, without what the broker has been told of it. */
+function headersOf({ headers }: StoredMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith("Nats-")));
 }
 
 /** Resolves when all replays have been answered. */
@@ -184,7 +189,7 @@ test("a replay that does not say what is wanted goes back to the dead letters", 
   shop.consume(handle);
   await sendAll(shop, "a", 1);
   const [letter] = (await shop.deadLetters(1)) as [StoredMessage];
-  await shop.send(replaySubject(shop.contract.consumer, "a"), letter.headers, letter.data);
+  await shop.send(replaySubject(shop.contract.consumer, "a"), headersOf(letter), letter.data);
   const back = (await shop.deadLetters(2))[1] as StoredMessage;
   expect(back.headers).toMatchObject({ "dlq-reason": "undecodable", "ce-keyseq": "1" });
 });
@@ -195,7 +200,7 @@ const complete = {
   "dlq-orig-stream": "EVT_TOY",
   "dlq-reason": "history_lost",
 };
-const headersOf = (change: Readonly<Record<string, string>> = {}) => {
+const replayHeaders = (change: Readonly<Record<string, string>> = {}) => {
   const headers = natsHeaders();
   for (const [name, value] of Object.entries({ ...complete, ...change })) headers.set(name, value);
   return headers;
@@ -203,8 +208,8 @@ const headersOf = (change: Readonly<Record<string, string>> = {}) => {
 
 test("a replay says what is wanted of which letter", () => {
   const read = { action: "skip", deaths: 2, stream: "EVT_TOY", isPastLost: true };
-  expect(readReplay(headersOf())).toEqual(read);
-  expect(readReplay(headersOf({ "dlq-reason": "permanent" }))).toEqual({ ...read, isPastLost: false });
+  expect(readReplay(replayHeaders())).toEqual(read);
+  expect(readReplay(replayHeaders({ "dlq-reason": "permanent" }))).toEqual({ ...read, isPastLost: false });
 });
 
 test.each([
@@ -214,6 +219,6 @@ test.each([
   ["dlq-count", "many"],
   ["dlq-count", "-1"],
 ])('a replay whose %s is "%s" cannot be read', (name, value) => {
-  expect(() => readReplay(headersOf({ [name]: value }))).toThrow(UndecodableError);
-  expect(() => readReplay(headersOf({ [name]: value }))).toThrow(name);
+  expect(() => readReplay(replayHeaders({ [name]: value }))).toThrow(UndecodableError);
+  expect(() => readReplay(replayHeaders({ [name]: value }))).toThrow(name);
 });

@@ -43,6 +43,10 @@ export interface Replayed {
   readonly eventId: string;
   readonly replay: Replay;
   readonly deliveries: number;
+  /** Passes the event if it may be handled now. */
+  readonly isItsTurn: (tx: Tx, place: Place, replay: Replay) => Promise<boolean>;
+  /** Whether its turn comes later if it is not now; else it never does. */
+  readonly waits: boolean;
 }
 
 // With naks of 5 s, about eight minutes.
@@ -53,17 +57,14 @@ const PATIENCE = 100;
  * parked must be the key's next one; an event that was passed when it died is handled late. If it dies again, its key
  * stays where it is. One whose turn does not come goes back to the dead letters, before the stream of replays drops it.
  */
-export function replayedProgress(
-  sql: Sql,
-  replayed: Replayed,
-  isItsTurn: (tx: Tx, place: Place, replay: Replay) => Promise<boolean>,
-): Progress {
-  const { place, eventId, replay, deliveries } = replayed;
+export function replayedProgress(sql: Sql, replayed: Replayed): Progress {
+  const { place, eventId, replay, deliveries, isItsTurn, waits } = replayed;
   const letterId = deadLetterId(place.consumer, eventId, replay.deaths);
   return {
     pass: async (tx) =>
       (await remember(tx, place.consumer, letterId)) && (await isItsTurn(tx, place, replay)),
     async judge() {
+      if (!waits) return { verdict: "done" };
       const settled = await sql`
         SELECT 1 FROM inbox WHERE consumer = ${place.consumer} AND event_id = ${letterId}`;
       if (settled.length > 0) return { verdict: "done" };
