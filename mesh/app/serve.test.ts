@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
@@ -8,7 +9,7 @@ import { freePort } from "../../tools/local/ports.ts";
 import { policies } from "../contract/policy.ts";
 import { readConfig } from "../core/config.ts";
 import { silentLog } from "../core/log.ts";
-import { publish } from "../events/publish.ts";
+import { publish, send } from "../events/publish.ts";
 import { openNats } from "../nats/connection.ts";
 import { meshClient, type OpenTarget, openTarget } from "../rpc/client/client.ts";
 import { connect } from "../store/connect.ts";
@@ -120,6 +121,22 @@ test("a service answers, is healthy, and carries its events away", async () => {
       SELECT 1 FROM outbox WHERE stream = ${contract.stream} AND published_at IS NOT NULL`;
     return rows.length === 1;
   });
+});
+
+test("a service carries the commands that it sends, as their sender", async () => {
+  const { Fetch, aggregate } = toys();
+  const parts = openTestParts();
+  const app = await serve(parts, { ...dutiesOf(toys()), sends: [Fetch] });
+  atEnd(() => app.stop());
+  await transaction(parts.sql, (tx) => send(tx, Fetch, { toyId: "a" }));
+  const { connection } = await parts.nats.online(AbortSignal.timeout(20_000));
+  const { streams } = await jetstreamManager(connection, { checkAPI: false });
+  const stream = `CMD_${aggregate.toUpperCase()}`;
+  const stored = await until(
+    async () => (await streams.getMessage(stream, { seq: 1 }).catch(() => null)) ?? false,
+  );
+  expect(stored.subject).toMatch(new RegExp(`^cmd\\.${aggregate}\\.v1\\.p\\d\\d\\.Fetch$`));
+  expect(stored.header.get("ce-source")).toBe(`/shop/${parts.service}`);
 });
 
 test("a service that has stopped leaves its port free, and no connection or server open", async () => {

@@ -6,9 +6,10 @@ import type { Running } from "../core/process.ts";
 import { consume } from "../events/consume.ts";
 import type { EventHandler } from "../events/handlers.ts";
 import { pruneInbox, pruneOutbox } from "../events/prune.ts";
+import { sourceOf } from "../events/publish.ts";
 import { startRelay } from "../events/relay.ts";
 import { runSagas, type Saga } from "../events/saga.ts";
-import { DEAD_LETTERS, eventStream } from "../events/streams.ts";
+import { DEAD_LETTERS, eventStream, type StreamPlan } from "../events/streams.ts";
 import type { OpenTarget } from "../rpc/client/client.ts";
 import { faultsOnDemand } from "../rpc/server/faults.ts";
 import type { HttpHandler } from "../rpc/server/http-fallback.ts";
@@ -33,6 +34,8 @@ export interface Duties {
   readonly http?: HttpHandler;
   /** One of the events that it publishes, which names their stream. */
   readonly publishes?: DescMessage;
+  /** The commands that it sends, to others or to itself. */
+  readonly sends?: readonly DescMessage[];
   /** What it does about others' events, by subscription. */
   readonly handles?: Readonly<Record<string, readonly EventHandler[]>>;
   readonly sagas?: readonly Saga<string>[];
@@ -52,7 +55,7 @@ const STOP_CALLS_WITHIN_MS = 4_000;
 /** Starts all that a service does, and ends it in the order in which nothing is cut off. Rejects if it cannot start. */
 export async function serve(parts: Parts, duties: Duties): Promise<App> {
   const { service, sql, nats, log, databaseUrl, config, telemetry, policies } = parts;
-  const { contract, publishes, handles = {}, sagas = [], prunes = [], targets = [] } = duties;
+  const { contract, publishes, sends = [], handles = {}, sagas = [], prunes = [], targets = [] } = duties;
 
   const operators = operatorsBy(config.operatorToken);
   const faults = faultsOnDemand({ settings: config.faults, isOperator: operators.isOperator });
@@ -102,8 +105,9 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     const { port } = server;
     workers.push({ stop: () => server?.stop(STOP_CALLS_WITHIN_MS) ?? Promise.resolve() });
     measureServer(telemetry, server);
-    const streams = [...(publishes ? [eventStream(streamContract(publishes))] : []), DEAD_LETTERS];
-    for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, log }));
+    const streams = [...streamsOf([...(publishes ? [publishes] : []), ...sends]), DEAD_LETTERS];
+    const source = sourceOf(contract.typeName, service);
+    for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, source, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
       workers.push(consume({ sql, nats, service: contract, subscription, handlers, log }));
     }
@@ -116,4 +120,10 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     await stop();
     throw error;
   }
+}
+
+/** The streams that these messages go to, each once. */
+function streamsOf(messages: readonly DescMessage[]): StreamPlan[] {
+  const plans = messages.map((message) => eventStream(streamContract(message)));
+  return [...new Map(plans.map((plan) => [plan.name, plan])).values()];
 }

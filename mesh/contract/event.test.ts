@@ -10,6 +10,7 @@ import {
   setExtension,
 } from "@bufbuild/protobuf";
 import {
+  DurationSchema,
   FieldDescriptorProto_Label,
   FileDescriptorProtoSchema,
   FileOptionsSchema,
@@ -32,6 +33,7 @@ import { OrderSchema } from "../../gen/shop/order/v1/order_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { generatedFiles } from "../testing/shop-contracts.ts";
+import { toys } from "../testing/toys.ts";
 import { eventContract, streamContract, subscriptionContract } from "./event.ts";
 
 const events = (await generatedFiles("shop", "_event_pb.ts")).flatMap((file) => file.messages);
@@ -79,9 +81,11 @@ test("a contract is read whole, defaults filled in", () => {
     keyField: "order_id",
     ordering: Ordering.STRICT,
     stream: "EVT_ORDER",
+    ttlMs: undefined,
   });
   expect(streamContract(OrderConfirmedSchema)).toEqual({
     name: "EVT_ORDER",
+    kind: Kind.EVENT,
     aggregate: "order",
     maxAgeMs: 7 * 86_400_000,
     maxBytes: 2 ** 28,
@@ -90,6 +94,7 @@ test("a contract is read whole, defaults filled in", () => {
   });
   expect(subscriptionContract(ReviewService, "buyers")).toMatchObject({
     name: "buyers",
+    kind: Kind.EVENT,
     aggregate: "order",
     stream: "EVT_ORDER",
     handles: ["shop.order.v1.OrderConfirmed"],
@@ -98,6 +103,29 @@ test("a contract is read whole, defaults filled in", () => {
     handlerTimeoutMs: 20_000,
     onUnknownType: OnUnknownType.ADVANCE,
   });
+});
+
+test("a command has no order and a short life, unless its contract says otherwise", () => {
+  const { Fetch, service, aggregate } = toys();
+  const stream = `CMD_${aggregate.toUpperCase()}`;
+  expect(eventContract(Fetch)).toMatchObject({
+    kind: Kind.COMMAND,
+    owner: aggregate,
+    ordering: Ordering.NONE,
+    stream,
+    ttlMs: 60_000,
+  });
+  expect(streamContract(Fetch)).toMatchObject({ name: stream, kind: Kind.COMMAND, maxAgeMs: 86_400_000 });
+  expect(subscriptionContract(service, "commands")).toMatchObject({
+    kind: Kind.COMMAND,
+    stream,
+    ordering: Ordering.NONE,
+    onDead: OnDead.SKIP,
+  });
+});
+
+test("an event without order needs no key", () => {
+  expect(eventContract(orderPlaced({ key: "", ordering: Ordering.NONE })).keyField).toBeUndefined();
 });
 
 type Changes = Partial<Omit<Contract, "$typeName" | "$unknown">>;
@@ -145,11 +173,18 @@ test("what the contract states stands over the defaults", () => {
 
 describe("a contract that cannot work is refused by the message's name", () => {
   test.each<[string, Changes, RegExp]>([
-    ["no kind", { kind: Kind.UNSPECIFIED }, /its kind is another/],
-    ["a command", { kind: Kind.COMMAND }, /its kind is another/],
+    ["no kind", { kind: Kind.UNSPECIFIED }, /neither an event nor a command/],
     ["no owner", { owner: "" }, /no owner or no aggregate/],
     ["no aggregate", { aggregate: "" }, /no owner or no aggregate/],
-    ["no key", { key: "" }, /its key "" is not a text field/],
+    ["no key", { key: "" }, /without a key there is no order/],
+    ["a kind of tomorrow", { kind: 7 as Kind }, /neither an event nor a command/],
+    ["a fact that expires", { ttl: create(DurationSchema, { seconds: 1n }) }, /only a command has a ttl/],
+    [
+      "a command to another aggregate",
+      { kind: Kind.COMMAND, owner: "basket" },
+      /aggregate of a command is its owner/,
+    ],
+    ["a command among events", { kind: Kind.COMMAND }, /must state the stream CMD_ORDER/],
     ["a key that it does not have", { key: "basket_id" }, /its key "basket_id" is not a text field/],
     ["a key that is a message", { key: "total" }, /its key "total" is not a text field/],
     ["a key that is many", { key: "lines" }, /its key "lines" is not a text field/],

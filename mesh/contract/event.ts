@@ -27,15 +27,18 @@ export interface EventContract {
   readonly owner: string;
   readonly aggregate: string;
   readonly major: number;
-  /** Reads the key of a message. */
-  readonly keyField: string;
+  /** The field that holds the key; undefined if its messages have none, which only the ordering NONE allows. */
+  readonly keyField: string | undefined;
   readonly ordering: Ordering;
   readonly stream: string;
+  /** How long a command may wait before its receiver must reject it. Undefined for ever. */
+  readonly ttlMs: number | undefined;
 }
 
 /** What the contract says of a stream, with the defaults filled in. */
 export interface StreamContract {
   readonly name: string;
+  readonly kind: Kind;
   readonly aggregate: string;
   readonly maxAgeMs: number;
   readonly maxBytes: number;
@@ -46,6 +49,7 @@ export interface StreamContract {
 /** What the contract says of a subscription, with the defaults filled in. */
 export interface SubscriptionContract {
   readonly name: string;
+  readonly kind: Kind;
   readonly aggregate: string;
   readonly stream: string;
   readonly handles: readonly string[];
@@ -56,32 +60,30 @@ export interface SubscriptionContract {
   readonly onUnknownType: OnUnknownType;
 }
 
-/** The name of the stream that keeps an aggregate's events. */
-export function streamName(aggregate: string): string {
-  return `EVT_${aggregate.toUpperCase()}`;
+/** The name of the stream that keeps an aggregate's events, or a service's commands. */
+export function streamName(aggregate: string, kind: Kind = Kind.EVENT): string {
+  return `${kind === Kind.COMMAND ? "CMD" : "EVT"}_${aggregate.toUpperCase()}`;
 }
 
 const contracts = new WeakMap<DescMessage, EventContract>();
+
+/** True if the message is declared to be an event or a command. */
+export function isContracted(message: DescMessage): boolean {
+  return hasOption(message, contract);
+}
 
 /** Reads a message's contract. Throws, naming the message, if it has none or one that cannot work. */
 export function eventContract(message: DescMessage): EventContract {
   const known = contracts.get(message);
   if (known) return known;
-  if (!hasOption(message, contract)) {
+  if (!isContracted(message)) {
     throw new Error(`${message.typeName} is no event: its contract states no (mesh.event.v1.contract)`);
   }
-  const { kind, owner, aggregate, major, key, ordering } = getOption(message, contract);
-  const problem =
-    kind !== Kind.EVENT
-      ? "only events are carried so far, its kind is another"
-      : !owner || !aggregate
-        ? "it names no owner or no aggregate"
-        : !message.fields.some((field) => field.name === key && isText(field))
-          ? `its key "${key}" is not a text field of it`
-          : getOption(message.file, stream).name !== streamName(aggregate)
-            ? `its file must state the stream ${streamName(aggregate)}`
-            : undefined;
-  if (problem) throw new Error(`the contract of ${message.typeName} cannot work: ${problem}`);
+  const problems = [...contractProblems(message)];
+  if (problems.length > 0) {
+    throw new Error(`the contract of ${message.typeName} cannot work: ${problems.join("; ")}`);
+  }
+  const { kind, owner, aggregate, major, key, ordering, ttl } = getOption(message, contract);
   const result: EventContract = {
     type: message.typeName,
     name: message.name,
@@ -89,12 +91,39 @@ export function eventContract(message: DescMessage): EventContract {
     owner,
     aggregate,
     major: major || 1,
-    keyField: key,
-    ordering: ordering || Ordering.STRICT,
-    stream: streamName(aggregate),
+    keyField: key || undefined,
+    ordering: ordering || defaultOrdering(kind),
+    stream: streamName(aggregate, kind),
+    ttlMs: ttl && durationMs(ttl),
   };
   contracts.set(message, result);
   return result;
+}
+
+/** What is wrong with the contract that a message states, whatever else there is. */
+export function* contractProblems(message: DescMessage): Generator<string> {
+  const { kind, owner, aggregate, key, ordering, ttl } = getOption(message, contract);
+  if (kind !== Kind.EVENT && kind !== Kind.COMMAND) {
+    yield "it is neither an event nor a command";
+    return;
+  }
+  if (!owner || !aggregate) {
+    yield "it names no owner or no aggregate";
+    return;
+  }
+  const isUnordered = (ordering || defaultOrdering(kind)) === Ordering.NONE;
+  if (key === "" && !isUnordered) yield "without a key there is no order, so its ordering must be NONE";
+  if (key !== "" && !message.fields.some((field) => field.name === key && isText(field)))
+    yield `its key "${key}" is not a text field of it`;
+  const name = streamName(aggregate, kind);
+  if (getOption(message.file, stream).name !== name) yield `its file must state the stream ${name}`;
+  if (kind === Kind.COMMAND && aggregate !== owner) yield "the aggregate of a command is its owner";
+  if (kind === Kind.EVENT && ttl) yield "a fact does not expire, so only a command has a ttl";
+  if (ttl && durationMs(ttl) <= 0) yield "its ttl must be longer than nothing";
+}
+
+function defaultOrdering(kind: Kind): Ordering {
+  return kind === Kind.COMMAND ? Ordering.NONE : Ordering.STRICT;
 }
 
 function isText(field: DescField): boolean {
@@ -104,10 +133,12 @@ function isText(field: DescField): boolean {
 /** Reads the stream that keeps these messages. */
 export function streamContract(message: DescMessage): StreamContract {
   const { name, maxAge, maxBytes, duplicateWindow, replicas } = getOption(message.file, stream);
+  const { kind, aggregate } = eventContract(message);
   return {
     name,
-    aggregate: eventContract(message).aggregate,
-    maxAgeMs: ms(maxAge, 7 * DAY_MS),
+    kind,
+    aggregate,
+    maxAgeMs: ms(maxAge, kind === Kind.COMMAND ? DAY_MS : 7 * DAY_MS),
     maxBytes: Number(maxBytes) || 2 ** 30,
     duplicateWindowMs: ms(duplicateWindow, 600_000),
     replicas: replicas || 1,
@@ -118,12 +149,14 @@ export function streamContract(message: DescMessage): StreamContract {
 export function subscriptionContract(service: DescService, name: string): SubscriptionContract {
   const found = getOption(service, subscriptions).find((each) => each.name === name);
   if (!found) throw new Error(`the contract of ${service.typeName} has no subscription "${name}"`);
-  const ordering = found.ordering || Ordering.STRICT;
+  const kind = found.kind || Kind.EVENT;
+  const ordering = found.ordering || defaultOrdering(kind);
   const parks = ordering === Ordering.STRICT ? OnDead.PARK_KEY : OnDead.SKIP;
   return {
     name,
+    kind,
     aggregate: found.aggregate,
-    stream: streamName(found.aggregate),
+    stream: streamName(found.aggregate, kind),
     handles: found.handles,
     ordering,
     maxAttempts: found.maxAttempts || 6,

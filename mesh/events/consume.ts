@@ -71,7 +71,7 @@ export function consume(options: ConsumeOptions): Running {
       ...common,
       stream: contract.stream,
       name: consumer,
-      filterSubject: subjectsOf(contract.aggregate),
+      filterSubject: subjectsOf(contract),
       concurrency,
       settle: (message, signal) => settle(processing, message, "main", signal),
     }),

@@ -7,7 +7,7 @@ import { type Tx, transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { random } from "../testing/random.ts";
 import { toys } from "../testing/toys.ts";
-import { outboxChanges, publish } from "./publish.ts";
+import { outboxChanges, publish, send } from "./publish.ts";
 import { partitionOf } from "./subject.ts";
 
 const { sql } = await meshDatabase(22);
@@ -86,7 +86,7 @@ test("an event without its key, or without a contract, is refused", async () => 
 
 test("a row says all that the event is", async () => {
   const { Moved, stream, aggregate } = toys();
-  const trace = childOf(undefined);
+  const trace = { ...childOf(undefined), state: "vendor=1" };
   const work = { trace, requestId: "request 1", deadlineMs: Number.POSITIVE_INFINITY, causationId: "cause" };
   await runWork(work, () =>
     transaction(sql, (tx) => publish(tx, Moved, { toyId: "kéy 1", n: 7, text: "hello" })),
@@ -112,8 +112,12 @@ test("a row says all that the event is", async () => {
     "ce-dataschema": expect.stringMatching(`^proto://${type}#[0-9a-f]{12}$`),
     "ce-correlationid": "request%201",
     "ce-causationid": "cause",
+    "ce-source": `/test/${aggregate}`,
     traceparent: expect.stringContaining(trace.traceId),
+    tracestate: "vendor=1",
+    "ce-traceparent": row?.headers.traceparent,
   });
+  expect(row?.headers).not.toHaveProperty("ce-expirytime");
   expect(row?.headers.traceparent).not.toContain(trace.spanId);
 });
 
@@ -122,4 +126,33 @@ test("an event that nobody asked for begins its own story", async () => {
   await transaction(sql, (tx) => publish(tx, Moved, { toyId: "a" }));
   const [row] = await sql`SELECT event_id, headers FROM outbox WHERE stream = ${stream}`;
   expect(row?.headers).toMatchObject({ "ce-correlationid": row?.event_id, "ce-causationid": row?.event_id });
+});
+
+test("a command goes to the stream of its receiver, with its end, and without number or sender", async () => {
+  const { Fetch, aggregate } = toys();
+  const before = Date.now();
+  await transaction(sql, (tx) => send(tx, Fetch, { toyId: "a", n: 7 }));
+  const [row] = await sql`SELECT * FROM outbox WHERE stream = ${`CMD_${aggregate.toUpperCase()}`}`;
+  const subject = `cmd.${aggregate}.v1.${partitionOf("a")}.Fetch`;
+  expect(row).toMatchObject({ subject, key: null, key_seq: null, published_at: null });
+  expect(row?.headers).toMatchObject({ "ce-subject": "a", "ce-partitionkey": "a" });
+  expect(row?.headers).not.toHaveProperty("ce-source");
+  expect(Date.parse(row?.headers["ce-expirytime"])).toBeGreaterThanOrEqual(before + 60_000);
+});
+
+test("commands of one key wait for nobody's transaction", async () => {
+  const { Fetch, aggregate } = toys();
+  await transaction(sql, async (tx) => {
+    await send(tx, Fetch, { toyId: "a", n: 1 });
+    await transaction(sql, (other) => send(other, Fetch, { toyId: "a", n: 2 }));
+  });
+  const rows = await sql`SELECT 1 FROM outbox WHERE stream = ${`CMD_${aggregate.toUpperCase()}`}`;
+  expect(rows).toHaveLength(2);
+});
+
+test("an event is not sent, and a command is not published", async () => {
+  const { Moved, Fetch } = toys();
+  const wrong = (put: (tx: Tx) => Promise<void>) => transaction(sql, put);
+  await expect(wrong((tx) => send(tx, Moved, { toyId: "a" }))).rejects.toThrow("is published, not sent");
+  await expect(wrong((tx) => publish(tx, Fetch, { toyId: "a" }))).rejects.toThrow("is sent, not published");
 });

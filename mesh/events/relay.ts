@@ -18,6 +18,8 @@ export interface RelayOptions {
   readonly databaseUrl: string;
   readonly nats: Nats;
   readonly stream: StreamPlan;
+  /** The `ce-source` of messages that name none: a command has many senders. */
+  readonly source?: string;
   readonly log: Log;
   readonly clock?: Clock;
 }
@@ -87,7 +89,7 @@ async function relay(options: RelayOptions, clock: Clock, signal: AbortSignal): 
 
 /** Publishes what is pending, for as long as this connection stands. Says each time that all went well. */
 async function drain(
-  { sql, stream, log }: RelayOptions,
+  { sql, stream, source, log }: RelayOptions,
   online: Online,
   clock: Clock,
   signal: AbortSignal,
@@ -104,7 +106,7 @@ async function drain(
       continue;
     }
     idleMs = POLL_MS.busy;
-    await publishRows(sql, stream.name, rows, online, log);
+    await publishRows(sql, stream.name, rows, source, online, log);
     wentWell();
   }
 }
@@ -126,6 +128,7 @@ async function publishRows(
   sql: Sql,
   stream: string,
   rows: readonly Row[],
+  source: string | undefined,
   online: Online,
   log: Log,
 ): Promise<void> {
@@ -135,7 +138,7 @@ async function publishRows(
     for (let i = 0; i < wave.length; i += IN_FLIGHT) {
       const chunk = wave.slice(i, i + IN_FLIGHT);
       const results = await Promise.allSettled(
-        chunk.map((row) => publishRow(stream, row, sequences, online)),
+        chunk.map((row) => publishRow(stream, row, source, sequences, online)),
       );
       const stored: { id: number; seq: number }[] = [];
       const failed: { row: Row; error: unknown }[] = [];
@@ -159,11 +162,13 @@ async function publishRows(
 async function publishRow(
   stream: string,
   row: Row,
+  source: string | undefined,
   sequences: Map<string, number>,
   online: Online,
 ): Promise<PubAck> {
   const headers = natsHeaders();
   for (const [name, value] of Object.entries(row.headers)) headers.set(name, value);
+  if (source !== undefined && row.headers["ce-source"] === undefined) headers.set("ce-source", source);
   // A dead letter keeps the time of its event.
   if (row.headers["ce-time"] === undefined) headers.set("ce-time", row.created_at.toISOString());
   if (row.key !== null && row.key_seq !== null) {

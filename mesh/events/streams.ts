@@ -22,11 +22,11 @@ const MAX_EVENT_BYTES = 512 * 1024;
 // Room for what is said of an event when it becomes a dead letter.
 const MAX_DEAD_LETTER_BYTES = MAX_EVENT_BYTES + 16 * 1024;
 
-/** The stream of an aggregate's events. */
+/** The stream of an aggregate's events, or of a service's commands. */
 export function eventStream(contract: StreamContract): StreamPlan {
   return {
     ...contract,
-    subjects: [subjectsOf(contract.aggregate)],
+    subjects: [subjectsOf(contract)],
     maxMessageBytes: MAX_EVENT_BYTES,
     whenFull: "discardOld",
   };

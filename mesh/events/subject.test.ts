@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { expect, inject, test } from "vitest";
+import { Kind } from "../../gen/mesh/event/v1/event_pb.ts";
 import { OrderPlacedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { freePort } from "../../tools/local/ports.ts";
 import { supervise } from "../../tools/local/supervise.ts";
 import { eventContract } from "../contract/event.ts";
 import { atEnd } from "../testing/at-end.ts";
+import { toys } from "../testing/toys.ts";
 import { until } from "../testing/until.ts";
 import { PARTITIONS, partitionOf, subjectOf, subjectsOf } from "./subject.ts";
 
@@ -77,5 +79,11 @@ test("keys spread over all partitions", () => {
 test("an event's subject names its aggregate, version, partition and type, below those of its aggregate", () => {
   const subject = subjectOf(eventContract(OrderPlacedSchema), "a");
   expect(subject).toBe("evt.order.v1.p44.OrderPlaced");
-  expect(subjectsOf("order")).toBe("evt.order.>");
+  expect(subjectsOf({ kind: Kind.EVENT, aggregate: "order" })).toBe("evt.order.>");
+});
+
+test("a command's subject is below those of its receiver's commands", () => {
+  const { Fetch, aggregate } = toys();
+  expect(subjectOf(eventContract(Fetch), "a")).toBe(`cmd.${aggregate}.v1.p44.Fetch`);
+  expect(subjectsOf(eventContract(Fetch))).toBe(`cmd.${aggregate}.>`);
 });

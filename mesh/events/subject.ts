@@ -1,3 +1,4 @@
+import { Kind } from "../../gen/mesh/event/v1/event_pb.ts";
 import type { EventContract } from "../contract/event.ts";
 
 /** The number of partitions. A contract: subjects of kept messages carry it, so it changes with a new major only. */
@@ -10,14 +11,19 @@ export function partitionOf(key: string): string {
   return `p${String(hash % PARTITIONS).padStart(2, "0")}`;
 }
 
-/** The subject of an event: `evt.<aggregate>.v<major>.<partition>.<Name>`. */
-export function subjectOf({ aggregate, major, name }: EventContract, key: string): string {
-  return `evt.${aggregate}.v${major}.${partitionOf(key)}.${name}`;
+/** The subject of a message: `evt.<aggregate>.v<major>.<partition>.<Name>`, and `cmd.` for a command. */
+export function subjectOf(contract: EventContract, key: string): string {
+  const { kind, aggregate, major, name } = contract;
+  return `${prefixOf(kind)}.${aggregate}.v${major}.${partitionOf(key)}.${name}`;
 }
 
-/** The subject that all events of an aggregate are below. */
-export function subjectsOf(aggregate: string): string {
-  return `evt.${aggregate}.>`;
+/** The subject that all events of an aggregate, or all commands to a service, are below. */
+export function subjectsOf({ kind, aggregate }: Pick<EventContract, "kind" | "aggregate">): string {
+  return `${prefixOf(kind)}.${aggregate}.>`;
+}
+
+function prefixOf(kind: Kind): string {
+  return kind === Kind.COMMAND ? "cmd" : "evt";
 }
 
 /** The subject on which dead letters of a key come again to a consumer, `<service>__<subscription>`. */

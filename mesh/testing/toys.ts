@@ -31,12 +31,14 @@ import {
 /** An event of a toy. */
 export type Toy<Name extends string> = Message<Name> & { toyId: string; n: number; text: string };
 
-/** The contract of a service that tests invent: two events of one aggregate, and one subscription to them. */
+/** The contract of a service that tests invent: two events of one aggregate, a command, and subscriptions to them. */
 export interface Toys {
   /** Handled by the subscription. */
   readonly Moved: GenMessage<Toy<"toy.Moved">>;
   /** Not handled by the subscription. */
   readonly Painted: GenMessage<Toy<"toy.Painted">>;
+  /** A command to the service, which its subscription `commands` handles. Good for a minute. */
+  readonly Fetch: GenMessage<Toy<"toy.Fetch">>;
   readonly service: DescService;
   readonly subscription: string;
   /** `<service>__<subscription>`. */
@@ -54,7 +56,7 @@ export function toys(
   const aggregate = `toy${++count}`;
   const streamName = `EVT_${aggregate.toUpperCase()}`;
   const typePackage = `test.${aggregate}.v1`;
-  const event = (name: string) => ({
+  const message = (name: string, stated: MessageInitShape<typeof ContractSchema>) => ({
     name,
     field: [
       field("toy_id", 1, FieldDescriptorProto_Type.STRING),
@@ -62,19 +64,12 @@ export function toys(
       field("text", 3, FieldDescriptorProto_Type.STRING),
     ],
     options: withOption(create(MessageOptionsSchema), (options) =>
-      setExtension(
-        options,
-        contract,
-        create(ContractSchema, {
-          kind: Kind.EVENT,
-          owner: aggregate,
-          aggregate,
-          key: "toy_id",
-          ordering: Ordering.STRICT,
-        }),
-      ),
+      setExtension(options, contract, create(ContractSchema, stated)),
     ),
   });
+  const common = { owner: aggregate, aggregate, key: "toy_id" };
+  const event = { ...common, kind: Kind.EVENT, ordering: Ordering.STRICT };
+  const command = { ...common, kind: Kind.COMMAND, ttl: { seconds: 60n } };
   const declared = create(Subscription, {
     name: "moves",
     aggregate,
@@ -82,28 +77,44 @@ export function toys(
     ordering: Ordering.STRICT,
     ...subscription,
   });
+  const commands = create(Subscription, {
+    name: "commands",
+    kind: Kind.COMMAND,
+    aggregate,
+    handles: [`${typePackage}.Fetch`],
+  });
+  // Small, because the broker sets aside as much disk for each.
+  const inStream = (name: string) =>
+    withOption(create(FileOptionsSchema), (options) =>
+      setExtension(options, stream, create(StreamSchema, { name, maxBytes: 2n ** 24n })),
+    );
   const file = create(FileDescriptorProtoSchema, {
     name: `test/${aggregate}/v1/toy.proto`,
     package: typePackage,
     syntax: "proto3",
-    messageType: [event("Moved"), event("Painted")],
+    messageType: [message("Moved", event), message("Painted", event)],
     service: [
       {
         name: "ToyService",
         options: withOption(create(ServiceOptionsSchema), (options) =>
-          setExtension(options, subscriptions, [declared]),
+          setExtension(options, subscriptions, [declared, commands]),
         ),
       },
     ],
-    // Small, because the broker sets aside as much disk for each.
-    options: withOption(create(FileOptionsSchema), (options) =>
-      setExtension(options, stream, create(StreamSchema, { name: streamName, maxBytes: 2n ** 24n })),
-    ),
+    options: inStream(streamName),
   });
-  const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file] }));
+  const commandFile = create(FileDescriptorProtoSchema, {
+    name: `test/${aggregate}/v1/toy_command.proto`,
+    package: typePackage,
+    syntax: "proto3",
+    messageType: [message("Fetch", command)],
+    options: inStream(`CMD_${aggregate.toUpperCase()}`),
+  });
+  const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file, commandFile] }));
   return {
     Moved: registry.getMessage(`${typePackage}.Moved`) as Toys["Moved"],
     Painted: registry.getMessage(`${typePackage}.Painted`) as Toys["Painted"],
+    Fetch: registry.getMessage(`${typePackage}.Fetch`) as Toys["Fetch"],
     service: registry.getService(`${typePackage}.ToyService`) as DescService,
     subscription: declared.name,
     consumer: `${aggregate}__${declared.name}`,

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/event/v1/event.proto.
  */
 export const file_mesh_event_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoL2V2ZW50L3YxL2V2ZW50LnByb3RvEg1tZXNoLmV2ZW50LnYxIr4BCghDb250cmFjdBIhCgRraW5kGAEgASgOMhMubWVzaC5ldmVudC52MS5LaW5kEg0KBW93bmVyGAIgASgJEhEKCWFnZ3JlZ2F0ZRgDIAEoCRINCgVtYWpvchgEIAEoDRILCgNrZXkYBSABKAkSKQoIb3JkZXJpbmcYBiABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKcAQoGU3RyZWFtEgwKBG5hbWUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCgltYXhfYnl0ZXMYAyABKAMSMwoQZHVwbGljYXRlX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXBsaWNhcxgFIAEoDSKUAgoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSEQoJYWdncmVnYXRlGAIgASgJEg8KB2hhbmRsZXMYAyADKAkSKQoIb3JkZXJpbmcYBCABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEhQKDG1heF9hdHRlbXB0cxgFIAEoDRIyCg9oYW5kbGVyX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoHb25fZGVhZBgHIAEoDjIVLm1lc2guZXZlbnQudjEuT25EZWFkEjUKD29uX3Vua25vd25fdHlwZRgIIAEoDjIcLm1lc2guZXZlbnQudjEuT25Vbmtub3duVHlwZSo+CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIOCgpLSU5EX0VWRU5UEAESEAoMS0lORF9DT01NQU5EEAIqYQoIT3JkZXJpbmcSGAoUT1JERVJJTkdfVU5TUEVDSUZJRUQQABIRCg1PUkRFUklOR19OT05FEAESEwoPT1JERVJJTkdfU1RSSUNUEAISEwoPT1JERVJJTkdfTEFURVNUEAMqSQoGT25EZWFkEhcKE09OX0RFQURfVU5TUEVDSUZJRUQQABIUChBPTl9ERUFEX1BBUktfS0VZEAESEAoMT05fREVBRF9TS0lQEAIqbgoNT25Vbmtub3duVHlwZRIfChtPTl9VTktOT1dOX1RZUEVfVU5TUEVDSUZJRUQQABIbChdPTl9VTktOT1dOX1RZUEVfQURWQU5DRRABEh8KG09OX1VOS05PV05fVFlQRV9ERUFEX0xFVFRFUhACOlYKCGNvbnRyYWN0Eh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLmOAyABKAsyFy5tZXNoLmV2ZW50LnYxLkNvbnRyYWN0Ughjb250cmFjdDpNCgZzdHJlYW0SHC5nb29nbGUucHJvdG9idWYuRmlsZU9wdGlvbnMYuo4DIAEoCzIVLm1lc2guZXZlbnQudjEuU3RyZWFtUgZzdHJlYW06ZAoNc3Vic2NyaXB0aW9ucxIfLmdvb2dsZS5wcm90b2J1Zi5TZXJ2aWNlT3B0aW9ucxi7jgMgAygLMhsubWVzaC5ldmVudC52MS5TdWJzY3JpcHRpb25SDXN1YnNjcmlwdGlvbnM6MQoDcGlpEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi8jgMgASgIUgNwaWliBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChltZXNoL2V2ZW50L3YxL2V2ZW50LnByb3RvEg1tZXNoLmV2ZW50LnYxIr4BCghDb250cmFjdBIhCgRraW5kGAEgASgOMhMubWVzaC5ldmVudC52MS5LaW5kEg0KBW93bmVyGAIgASgJEhEKCWFnZ3JlZ2F0ZRgDIAEoCRINCgVtYWpvchgEIAEoDRILCgNrZXkYBSABKAkSKQoIb3JkZXJpbmcYBiABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKcAQoGU3RyZWFtEgwKBG5hbWUYASABKAkSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCgltYXhfYnl0ZXMYAyABKAMSMwoQZHVwbGljYXRlX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXBsaWNhcxgFIAEoDSK3AgoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSEQoJYWdncmVnYXRlGAIgASgJEg8KB2hhbmRsZXMYAyADKAkSKQoIb3JkZXJpbmcYBCABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEhQKDG1heF9hdHRlbXB0cxgFIAEoDRIyCg9oYW5kbGVyX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoHb25fZGVhZBgHIAEoDjIVLm1lc2guZXZlbnQudjEuT25EZWFkEjUKD29uX3Vua25vd25fdHlwZRgIIAEoDjIcLm1lc2guZXZlbnQudjEuT25Vbmtub3duVHlwZRIhCgRraW5kGAkgASgOMhMubWVzaC5ldmVudC52MS5LaW5kKj4KBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg4KCktJTkRfRVZFTlQQARIQCgxLSU5EX0NPTU1BTkQQAiphCghPcmRlcmluZxIYChRPUkRFUklOR19VTlNQRUNJRklFRBAAEhEKDU9SREVSSU5HX05PTkUQARITCg9PUkRFUklOR19TVFJJQ1QQAhITCg9PUkRFUklOR19MQVRFU1QQAypJCgZPbkRlYWQSFwoTT05fREVBRF9VTlNQRUNJRklFRBAAEhQKEE9OX0RFQURfUEFSS19LRVkQARIQCgxPTl9ERUFEX1NLSVAQAipuCg1PblVua25vd25UeXBlEh8KG09OX1VOS05PV05fVFlQRV9VTlNQRUNJRklFRBAAEhsKF09OX1VOS05PV05fVFlQRV9BRFZBTkNFEAESHwobT05fVU5LTk9XTl9UWVBFX0RFQURfTEVUVEVSEAI6VgoIY29udHJhY3QSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYuY4DIAEoCzIXLm1lc2guZXZlbnQudjEuQ29udHJhY3RSCGNvbnRyYWN0Ok0KBnN0cmVhbRIcLmdvb2dsZS5wcm90b2J1Zi5GaWxlT3B0aW9ucxi6jgMgASgLMhUubWVzaC5ldmVudC52MS5TdHJlYW1SBnN0cmVhbTpkCg1zdWJzY3JpcHRpb25zEh8uZ29vZ2xlLnByb3RvYnVmLlNlcnZpY2VPcHRpb25zGLuOAyADKAsyGy5tZXNoLmV2ZW50LnYxLlN1YnNjcmlwdGlvblINc3Vic2NyaXB0aW9uczoxCgNwaWkSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyOAyABKAhSA3BpaWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * Contract makes a message an event or a command. Its subject follows:
@@ -52,7 +52,7 @@ export type Contract = Message<"mesh.event.v1.Contract"> & {
   major: number;
 
   /**
-   * The field whose value is the key, such as "order_id". Messages of one key keep their order.
+   * The field whose value is the key, such as "order_id". Messages of one key keep their order. May be left out with NONE.
    *
    * @generated from field: string key = 5;
    */
@@ -109,7 +109,7 @@ export type ContractJson = {
   major?: number;
 
   /**
-   * The field whose value is the key, such as "order_id". Messages of one key keep their order.
+   * The field whose value is the key, such as "order_id". Messages of one key keep their order. May be left out with NONE.
    *
    * @generated from field: string key = 5;
    */
@@ -138,20 +138,20 @@ export const ContractSchema: GenMessage<Contract, {jsonType: ContractJson}> = /*
   messageDesc(file_mesh_event_v1_event, 0);
 
 /**
- * Stream is the JetStream stream that keeps an aggregate's events.
+ * Stream is the JetStream stream that keeps an aggregate's events, or a service's commands.
  *
  * @generated from message mesh.event.v1.Stream
  */
 export type Stream = Message<"mesh.event.v1.Stream"> & {
   /**
-   * The stream's name, such as "EVT_ORDER".
+   * The stream's name, such as "EVT_ORDER" or "CMD_NOTIFICATION".
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * How long messages are kept. Defaults to 7 days.
+   * How long messages are kept. Defaults to 7 days, for commands to 24 hours.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
@@ -180,20 +180,20 @@ export type Stream = Message<"mesh.event.v1.Stream"> & {
 };
 
 /**
- * Stream is the JetStream stream that keeps an aggregate's events.
+ * Stream is the JetStream stream that keeps an aggregate's events, or a service's commands.
  *
  * @generated from message mesh.event.v1.Stream
  */
 export type StreamJson = {
   /**
-   * The stream's name, such as "EVT_ORDER".
+   * The stream's name, such as "EVT_ORDER" or "CMD_NOTIFICATION".
    *
    * @generated from field: string name = 1;
    */
   name?: string;
 
   /**
-   * How long messages are kept. Defaults to 7 days.
+   * How long messages are kept. Defaults to 7 days, for commands to 24 hours.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
@@ -256,7 +256,7 @@ export type Subscription = Message<"mesh.event.v1.Subscription"> & {
   handles: string[];
 
   /**
-   * The ordering that this consumer asks for, at most the contract's. Defaults to the contract's.
+   * The ordering that this consumer asks for, at most the contract's. Defaults to STRICT, for commands to NONE.
    *
    * @generated from field: mesh.event.v1.Ordering ordering = 4;
    */
@@ -289,6 +289,13 @@ export type Subscription = Message<"mesh.event.v1.Subscription"> & {
    * @generated from field: mesh.event.v1.OnUnknownType on_unknown_type = 8;
    */
   onUnknownType: OnUnknownType;
+
+  /**
+   * Whether it reads the aggregate's events or, with the service itself as the aggregate, its commands. Defaults to events.
+   *
+   * @generated from field: mesh.event.v1.Kind kind = 9;
+   */
+  kind: Kind;
 };
 
 /**
@@ -319,7 +326,7 @@ export type SubscriptionJson = {
   handles?: string[];
 
   /**
-   * The ordering that this consumer asks for, at most the contract's. Defaults to the contract's.
+   * The ordering that this consumer asks for, at most the contract's. Defaults to STRICT, for commands to NONE.
    *
    * @generated from field: mesh.event.v1.Ordering ordering = 4;
    */
@@ -352,6 +359,13 @@ export type SubscriptionJson = {
    * @generated from field: mesh.event.v1.OnUnknownType on_unknown_type = 8;
    */
   onUnknownType?: OnUnknownTypeJson;
+
+  /**
+   * Whether it reads the aggregate's events or, with the service itself as the aggregate, its commands. Defaults to events.
+   *
+   * @generated from field: mesh.event.v1.Kind kind = 9;
+   */
+  kind?: KindJson;
 };
 
 /**
@@ -569,7 +583,7 @@ export const contract: GenExtension<MessageOptions, Contract> = /*@__PURE__*/
   extDesc(file_mesh_event_v1_event, 0);
 
 /**
- * The stream of the events in this file.
+ * The stream of the events, or of the commands, in this file.
  *
  * @generated from extension: mesh.event.v1.Stream stream = 51002;
  */
