@@ -13,7 +13,7 @@ import { startSystem } from "./run.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "audit"];
 
 async function start({
   scripts = {},
@@ -54,7 +54,7 @@ test("every service runs, product twice, with what it needs and no secret of ano
     "open there without a token (MESH_AUTH=off); faults on demand: MESH_FAULTS=on",
   );
   expect(system.instances.map((each) => each.instance)).toEqual([
-    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1"],
+    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1", "audit-1"],
   ]);
   const order = await envOf(instance("order-1").port);
   expect(order).toMatchObject({
@@ -85,7 +85,8 @@ test("each service has a database of its own, which outlives a stop; a stop leav
   await sql`create table kept as select 7 as n, current_user as owner`;
   await sql.end();
   await first.system.stop();
-  expect(pids).toHaveLength(8);
+  // product twice, PostgreSQL and NATS
+  expect(pids).toHaveLength(SERVICES.length + 3);
   expect(pids.filter(isRunning)).toEqual([]);
   expect(existsSync(join(first.dataDir, "run.pid"))).toBe(false);
 

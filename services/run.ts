@@ -17,11 +17,12 @@ const SHOP: readonly Service[] = [
   { service: "order", ports: [50053], calls: ["customer", "product", "payment"] },
   { service: "payment", ports: [50054], calls: [] },
   { service: "customer", ports: [50055], calls: [] },
+  { service: "audit", ports: [50057], calls: [] },
 ];
 const SERVER_PORTS = { postgres: 15432, nats: 14222 };
 
 /** The name of a service of the shop. */
-export type ServiceName = "product" | "review" | "order" | "payment" | "customer";
+export type ServiceName = "product" | "review" | "order" | "payment" | "customer" | "audit";
 
 interface Service {
   readonly service: ServiceName;

@@ -21,6 +21,7 @@ const PORTS: Readonly<Record<string, string>> = {
   50053: "order-1",
   50054: "payment-1",
   50055: "customer-1",
+  50057: "audit-1",
 };
 
 /** Where grpcurl is; undefined where it cannot be had, because Go is missing. Then what needs it is shown as skipped. */

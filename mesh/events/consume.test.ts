@@ -13,7 +13,7 @@ import { type ToyMessage, toyHeaders, toyPayload } from "../testing/toy-messages
 import { type ToyShop, toyShop } from "../testing/toy-shop.ts";
 import { until } from "../testing/until.ts";
 import { consume } from "./consume.ts";
-import { on } from "./handlers.ts";
+import { ANY_TYPE, on, onAny, type RawMessage } from "./handlers.ts";
 import { DEAD_LETTERS } from "./streams.ts";
 
 // One broker for all tests; each has streams of its own.
@@ -378,6 +378,34 @@ test("a NONE message that failed for good is a dead letter once, however often i
   await shop.deadLetters(1);
   await shop.untilConsumed();
   expect(await shop.stored(DEAD_LETTERS.name, `dlq.${shop.contract.aggregate}.`)).toHaveLength(1);
+});
+
+test("a subscription to all types gets each message as it came", async () => {
+  const shop = await toyShop({ handles: [ANY_TYPE] });
+  await openStreams(shop);
+  const { contract } = shop;
+  const toys = [
+    { key: "a", keySeq: 1, seq: 1, prevSeq: 0, event: "Moved" },
+    { key: "a", keySeq: 2, seq: 2, prevSeq: 1, event: "Painted", data: new Uint8Array([255]) },
+  ] as const;
+  for (const toy of toys) {
+    const subject = `evt.${contract.aggregate}.v1.p00.${toy.event}`;
+    await shop.send(subject, toyHeaders(contract, toy), "data" in toy ? toy.data : toyPayload(contract, toy));
+  }
+  const came: [string, RawMessage][] = [];
+  const any = onAny(async (tx, message, { type }) => {
+    await tx`INSERT INTO effect (key, n) VALUES ('a', ${message.streamSeq})`;
+    came.push([type, message]);
+  });
+  shop.consume(undefined, { handlers: [any] });
+  await shop.untilEffects(2);
+  expect(came).toMatchObject([
+    [contract.Moved.typeName, { stream: contract.stream, streamSeq: 1, headers: { "ce-keyseq": "1" } }],
+    [
+      contract.Painted.typeName,
+      { subject: `evt.${contract.aggregate}.v1.p00.Painted`, payload: Buffer.from([255]) },
+    ],
+  ]);
 });
 
 test("stopping finishes what runs and gives the rest to another consumer at once", async () => {

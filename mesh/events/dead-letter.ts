@@ -56,7 +56,8 @@ export async function publishDeadLetter(tx: Tx, letter: DeadLetter): Promise<voi
   tx.afterCommit(() => outboxChanges.announce(DEAD_LETTERS.name));
 }
 
-function originalHeaders(message: JsMsg): Record<string, string> {
+/** The headers that a message first came with. */
+export function originalHeaders(message: JsMsg): Record<string, string> {
   const names = message.headers?.keys() ?? [];
   // What was said of an earlier death, and of the replay after it, is said anew.
   const ours = names.filter((name) => !/^(Nats|dlq|replay)-/i.test(name));
@@ -81,14 +82,15 @@ function deathHeaders(letter: DeadLetter): Record<string, string> {
 }
 
 /** Where the event came from: for one that died before, what its first letter said. */
-function originHeaders({ headers, info, subject }: JsMsg): Record<string, string> {
+export function originHeaders({ headers, info, subject }: JsMsg) {
   const now = {
     "dlq-orig-stream": info.stream,
     "dlq-orig-subject": subject,
     "dlq-orig-seq": String(info.streamSequence),
     "dlq-orig-time": new Date(info.timestampNanos / 1e6).toISOString(),
   };
-  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, headers?.get(name) || value]));
+  const all = Object.entries(now).map(([name, value]) => [name, headers?.get(name) || value]);
+  return Object.fromEntries(all) as typeof now;
 }
 
 /** As much of a text as has room in a header, in whole characters. */

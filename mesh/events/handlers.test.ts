@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { OrderPlacedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { toys } from "../testing/toys.ts";
-import { handlersByType, on, serviceName } from "./handlers.ts";
+import { ANY_TYPE, handlersByType, on, onAny, serviceName } from "./handlers.ts";
 
 const nothing = async () => {};
 
@@ -31,4 +31,15 @@ test("an event of another aggregate than the subscription's is refused", () => {
   expect(() => handlersByType(contract, [on(OrderPlacedSchema, nothing)])).toThrow(
     `but ${OrderPlacedSchema.typeName} is of order`,
   );
+});
+
+test("a handler of any type is for subscriptions that take all, and for those only", () => {
+  const { Moved, ...all } = toys({ handles: [ANY_TYPE] });
+  const any = onAny(nothing);
+  const contract = subscriptionContract(all.service, all.subscription);
+  expect([...handlersByType(contract, [any])]).toEqual([[ANY_TYPE, any]]);
+  expect(() => handlersByType(contract, [on(Moved, nothing)])).toThrow("nothing handles *");
+  const some = toys();
+  const moves = subscriptionContract(some.service, some.subscription);
+  expect(() => handlersByType(moves, [on(some.Moved, nothing), any])).toThrow("does not list *");
 });

@@ -1,7 +1,7 @@
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import { eventContract, type SubscriptionContract } from "../contract/event.ts";
 import type { Tx } from "../store/transaction.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Envelope, Headers } from "./envelope.ts";
 
 /** What a handler knows of an event beside its content. */
 export type EventMeta = Envelope & {
@@ -11,11 +11,27 @@ export type EventMeta = Envelope & {
   readonly signal: AbortSignal;
 };
 
-/** What a service does about one type of event. */
+/** A message of any type, as it came. */
+export interface RawMessage {
+  readonly stream: string;
+  /** Its place in the stream. */
+  readonly streamSeq: number;
+  readonly subject: string;
+  readonly headers: Headers;
+  readonly payload: Uint8Array;
+}
+
+/** What a service does about one type of event, or about all. */
 export interface EventHandler {
-  readonly schema: DescMessage;
+  /** The type, as the contract lists it. */
+  readonly type: string;
+  /** Undefined if it takes messages as they come. */
+  readonly schema: DescMessage | undefined;
   readonly handle: (tx: Tx, event: never, meta: EventMeta) => Promise<void>;
 }
+
+/** What a contract lists in place of types when its subscription takes all of them. */
+export const ANY_TYPE = "*";
 
 /**
  * Says what to do about a type of event. The effect belongs into `tx`: it becomes durable together with the fact that
@@ -25,7 +41,12 @@ export function on<T extends DescMessage>(
   schema: T,
   handle: (tx: Tx, event: MessageShape<T>, meta: EventMeta) => Promise<void>,
 ): EventHandler {
-  return { schema, handle: handle as EventHandler["handle"] };
+  return { type: schema.typeName, schema, handle: handle as EventHandler["handle"] };
+}
+
+/** Says what to do about a message of any type, known here or not, such as keeping it. The contract lists `"*"`. */
+export function onAny(handle: (tx: Tx, message: RawMessage, meta: EventMeta) => Promise<void>): EventHandler {
+  return { type: ANY_TYPE, schema: undefined, handle: handle as EventHandler["handle"] };
 }
 
 /** The service's name: `order` of `shop.order.v1.OrderService`. */
@@ -41,7 +62,7 @@ export function handlersByType(
   { name, handles, aggregate }: SubscriptionContract,
   handlers: readonly EventHandler[],
 ): ReadonlyMap<string, EventHandler> {
-  const byType = new Map(handlers.map((handler) => [handler.schema.typeName, handler]));
+  const byType = new Map(handlers.map((handler) => [handler.type, handler]));
   const missing = handles.filter((type) => !byType.has(type));
   const extra = [...byType.keys()].filter((type) => !handles.includes(type));
   if (missing.length > 0 || extra.length > 0) {
@@ -52,6 +73,7 @@ export function handlersByType(
     throw new Error(`subscription "${name}": ${problems.filter(Boolean).join("; ")}`);
   }
   for (const { schema } of handlers) {
+    if (!schema) continue;
     const actual = eventContract(schema).aggregate;
     if (actual !== aggregate) {
       throw new Error(`subscription "${name}" is of ${aggregate}, but ${schema.typeName} is of ${actual}`);

@@ -10,10 +10,10 @@ import { childOf, parseTraceparent } from "../core/trace.ts";
 import { runWork } from "../core/work.ts";
 import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
-import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
+import { type DeadReason, originalHeaders, originHeaders, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
 import { advanceReplayed } from "./gate.ts";
-import type { EventHandler } from "./handlers.ts";
+import { ANY_TYPE, type EventHandler, type RawMessage } from "./handlers.ts";
 import { latestProgress, replaceReplayed } from "./latest.ts";
 import type { Progress } from "./progress.ts";
 import { type Replay, type Replayed, replayedProgress } from "./replay.ts";
@@ -63,7 +63,7 @@ export async function processMessage(
   const { sql, consumer, contract, handlers, clock, log } = processing;
   const progress = progressOf(processing, message, envelope, replay);
   const work: Work = { processing, message, envelope, progress, replay };
-  const handler = handlers.get(envelope.type);
+  const handler = handlers.get(envelope.type) ?? handlers.get(ANY_TYPE);
 
   const enter = async (baseline?: "baseline"): Promise<boolean> =>
     commitIf(sql, async (tx) => {
@@ -195,12 +195,25 @@ async function forgetFailures({ processing, message, envelope }: Work, tx: Tx): 
   return row?.attempts ?? 0;
 }
 
-function decode(handler: EventHandler, message: JsMsg) {
+function decode({ type, schema }: EventHandler, message: JsMsg) {
+  if (!schema) return asItCame(message);
   try {
-    return fromBinary(handler.schema, message.data);
+    return fromBinary(schema, message.data);
   } catch (error) {
-    throw new UndecodableError(`not a ${handler.schema.typeName}`, { cause: error });
+    throw new UndecodableError(`not a ${type}`, { cause: error });
   }
+}
+
+/** The message as it first came, also if it is a replayed dead letter. */
+function asItCame(message: JsMsg): RawMessage {
+  const origin = originHeaders(message);
+  return {
+    stream: origin["dlq-orig-stream"],
+    streamSeq: Number(origin["dlq-orig-seq"]),
+    subject: origin["dlq-orig-subject"],
+    headers: originalHeaders(message),
+    payload: message.data,
+  };
 }
 
 async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: Envelope): Promise<boolean> {

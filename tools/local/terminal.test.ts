@@ -12,7 +12,7 @@ import { tempDir } from "./temp-dir.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "audit"];
 const STUBBORN = `
 import { createServer } from "node:http";
 createServer((_request, response) => void response.end("{}")).listen(Number(process.env.PORT), process.env.HOST);
@@ -83,7 +83,8 @@ test("it shows the table and what to try, and one Ctrl-C stops everything", asyn
   await saidWhat("service   instance    port   pid");
   await saidWhat("starting the services: on 127.0.0.1 only, and open there without a token (MESH_AUTH=off)");
   expect(Object.keys(pids())).toEqual([
-    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1", "postgres", "nats"],
+    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1", "audit-1"],
+    ...["postgres", "nats"],
   ]);
   child.kill("SIGINT");
   expect(await closed).toBe(0);

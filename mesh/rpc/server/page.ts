@@ -13,12 +13,20 @@ export function writePageToken(place: Place): string {
   return Buffer.from(JSON.stringify(place)).toString("base64url");
 }
 
-/** Reads a page token of `parts` values; undefined for the first page. Throws INVALID_ARGUMENT if it is none of ours. */
-export function readPageToken(token: string, parts: number): Place | undefined {
+/**
+ * Reads a page token of `parts` values; undefined for the first page. Throws INVALID_ARGUMENT if it is none of ours, such
+ * as one with a value that `isPart` does not know.
+ */
+export function readPageToken(
+  token: string,
+  parts: number,
+  isPart: (part: string) => boolean = () => true,
+): Place | undefined {
   if (token === "") return undefined;
   try {
     const place: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
-    if (Array.isArray(place) && place.length === parts && place.every(isKeepable)) return place;
+    if (Array.isArray(place) && place.length === parts && place.every(isKeepable) && place.every(isPart))
+      return place;
   } catch {
     // Falls through: what is no JSON is no token.
   }

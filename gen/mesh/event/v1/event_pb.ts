@@ -249,7 +249,8 @@ export type Subscription = Message<"mesh.event.v1.Subscription"> & {
   aggregate: string;
 
   /**
-   * Full names of the messages that it handles. Names, not imports, so that packages do not import each other in a circle.
+   * Full names of the messages that it handles; "*" alone stands for all, those of unknown types too. Names, not imports,
+   * so that packages do not import each other in a circle.
    *
    * @generated from field: repeated string handles = 3;
    */
@@ -319,7 +320,8 @@ export type SubscriptionJson = {
   aggregate?: string;
 
   /**
-   * Full names of the messages that it handles. Names, not imports, so that packages do not import each other in a circle.
+   * Full names of the messages that it handles; "*" alone stands for all, those of unknown types too. Names, not imports,
+   * so that packages do not import each other in a circle.
    *
    * @generated from field: repeated string handles = 3;
    */

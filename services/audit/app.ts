@@ -1,0 +1,19 @@
+import { AuditService } from "../../gen/shop/audit/v1/audit_service_pb.ts";
+import { openParts } from "../../mesh/app/parts.ts";
+import { type App, serve } from "../../mesh/app/serve.ts";
+import { operatorsBy } from "../../mesh/rpc/server/operators.ts";
+import type { Settings } from "./config.ts";
+import { contracts } from "./contracts.ts";
+import { archive } from "./events.ts";
+import { auditService } from "./service.ts";
+
+/** Builds the audit service and starts it. */
+export async function startApp(settings: Settings): Promise<App> {
+  const parts = await openParts("audit", settings, new URL("migrations/", import.meta.url));
+  const operators = operatorsBy(settings.operatorToken);
+  return serve(parts, {
+    contract: AuditService,
+    routes: (router) => router.service(AuditService, auditService({ sql: parts.sql, contracts, operators })),
+    handles: { orders: archive, payments: archive, products: archive, reviews: archive, customers: archive },
+  });
+}
