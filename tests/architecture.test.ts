@@ -72,7 +72,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   balancing: ["core", "contract"],
   store: ["core", "contract"],
   rpc: ["core", "contract", "nats", "discovery", "resilience", "balancing", "telemetry"],
-  events: ["core", "contract", "nats", "store"],
+  events: ["core", "contract", "nats", "store", "telemetry"],
   app: ["core", "contract", "nats", "discovery", "resilience", "telemetry", "store", "rpc", "events"],
   testing: [
     "core",

@@ -15,6 +15,8 @@ export interface StreamPlan {
   readonly replicas: number;
   /** What happens when it is full: the oldest goes, or nothing more comes in. */
   readonly whenFull: "discardOld" | "refuseNew";
+  /** True if operators delete single messages of it, so that one which is missing need not be lost. */
+  readonly mayHaveHoles?: true;
 }
 
 const DAY_MS = 86_400_000;
@@ -43,6 +45,8 @@ export const DEAD_LETTERS: StreamPlan = {
   duplicateWindowMs: 600_000,
   replicas: 1,
   whenFull: "refuseNew",
+  // Operators delete what they have replayed or discarded.
+  mayHaveHoles: true,
 };
 
 /** The stream of dead letters that come again, each to the consumer that failed at it. Whoever is first makes it. */

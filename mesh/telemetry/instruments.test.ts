@@ -14,6 +14,9 @@ test("the names are those of the specification", () => {
       ["inflight", "limit", "rejected"].map((name) => `mesh.bulkhead.${name}`),
       ["cost", "pending", "share"].map((name) => `mesh.lb.endpoint.${name}`),
       ["limit", "inflight", "queue.age", "shed", "abandoned_handlers"].map((name) => `mesh.server.${name}`),
+      ["pending", "oldest_pending_age", "quarantined", "published"].map((name) => `mesh.outbox.${name}`),
+      ["duplicates", "failures", "latency"].map((name) => `mesh.outbox.publish.${name}`),
+      ["broker_loss", "leader", "table.size"].map((name) => `mesh.outbox.${name}`),
       ["mesh.deadline.remaining_at_ingress", "mesh.deadline.rejected", "mesh.degraded"],
     ]
       .flat()
@@ -23,7 +26,7 @@ test("the names are those of the specification", () => {
 
 test("every instrument has a unit and a description, and no two have one name for Prometheus", () => {
   for (const [, { unit, description }] of instruments) {
-    expect(unit).toMatch(/^(s|1|\{[a-z_]+\})$/);
+    expect(unit).toMatch(/^(s|1|By|\{[a-z_]+\})$/);
     expect(description).toMatch(/^[A-Z0-9].*\.$/);
   }
   const names = instruments.map(([name]) => name.replaceAll(/\W/g, "_"));

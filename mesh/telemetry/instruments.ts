@@ -11,11 +11,15 @@ const GRPC_SECONDS = [
   0.8, 1, 2, 5, 10, 20, 50, 100,
 ];
 
+/** Buckets for how far something lags behind, from what is usual to a broker that is away, in seconds. */
+const LAG_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
+
 const CALL = ["rpc.system.name", "rpc.method", "rpc.status_code", "rpc.response.status_code"] as const;
 const CLIENT_CALL = [...CALL, "error.type", "server.address", "server.port"] as const;
 const GRPC = ["grpc.method", "grpc.target"] as const;
 const ENDPOINT = ["target", "endpoint"] as const;
 const BULKHEAD = ["target", "class"] as const;
+const STREAM = ["stream"] as const;
 
 /**
  * Everything that is measured, by its name. `endpoint` is kept only where the settings ask for it; a gauge whose values
@@ -87,6 +91,25 @@ export const INSTRUMENTS = {
     "rpc.method",
     "side",
   ]),
+
+  "mesh.outbox.pending": gauge("{event}", "max", "Events that wait to be published.", STREAM),
+  "mesh.outbox.oldest_pending_age": gauge("s", "max", "How long the oldest of them has waited.", STREAM),
+  "mesh.outbox.quarantined": gauge("{event}", "max", "Events that the broker refuses for good.", STREAM),
+  "mesh.outbox.published": counter("{event}", "Events that the broker has stored.", STREAM),
+  "mesh.outbox.publish.duplicates": counter("{event}", "Events that the broker had already.", STREAM),
+  "mesh.outbox.publish.failures": counter("{event}", "Events not published at an attempt.", [
+    ...STREAM,
+    "class",
+  ]),
+  "mesh.outbox.publish.latency": histogram(
+    "s",
+    LAG_SECONDS,
+    "From an event's insert to its storage.",
+    STREAM,
+  ),
+  "mesh.outbox.broker_loss": counter("{event}", "Events that the broker stored and then lost.", STREAM),
+  "mesh.outbox.leader": gauge("{leader}", "max", "1 where this process publishes the stream.", STREAM),
+  "mesh.outbox.table.size": gauge("By", "max", "What the outbox takes of the disk.", []),
 
   "mesh.degraded": counter("{call}", "Calls answered with less than was asked.", ["rpc.method", "kind"]),
 } as const;

@@ -6,7 +6,7 @@ import type { Running } from "../core/process.ts";
 import { type ConsumeOptions, consume } from "../events/consume.ts";
 import { on } from "../events/handlers.ts";
 import { publish } from "../events/publish.ts";
-import { startRelay } from "../events/relay.ts";
+import { type Relay, type RelayOptions, startRelay } from "../events/relay.ts";
 import { DEAD_LETTERS, eventStream, type StreamPlan } from "../events/streams.ts";
 import { type Nats, openNats } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
@@ -40,8 +40,10 @@ export interface ToyShop {
   readonly nats: Nats;
   /** Publishes the next event of a key, in a transaction of its own. */
   move(key: string, n: number, text?: string): Promise<void>;
+  /** The stream of the toys. */
+  readonly plan: StreamPlan;
   /** Carries the outbox of the toys, or of another stream, to the broker. */
-  relay(stream?: StreamPlan): Running;
+  relay(stream?: StreamPlan, options?: Partial<RelayOptions>): Relay;
   /** Subscribes; each event that is handled leaves a row in the table `effect`. */
   consume(handle?: ToyHandle, options?: Partial<ConsumeOptions>): Running;
   /** Puts a message into the toys' stream as it is. */
@@ -73,7 +75,7 @@ export async function toyShop(subscription: Parameters<typeof toys>[0] = {}): Pr
 
   const manager = async () =>
     jetstreamManager((await nats.online(never)).connection, { checkAPI: false, timeout: 20_000 });
-  const plan = () => eventStream(streamContract(contract.Moved));
+  const plan = eventStream(streamContract(contract.Moved));
 
   async function stored(stream: string, subject = ">"): Promise<StoredMessage[]> {
     const { streams } = await manager();
@@ -95,12 +97,13 @@ export async function toyShop(subscription: Parameters<typeof toys>[0] = {}): Pr
     sql,
     databaseUrl,
     nats,
+    plan,
     manager,
     stored,
     move: (key, n, text = "") =>
       transaction(sql, (tx) => publish(tx, contract.Moved, { toyId: key, n, text })),
-    relay(stream = plan()) {
-      const relay = startRelay({ sql, databaseUrl, nats, stream, log: silentLog });
+    relay(stream = plan, options = {}) {
+      const relay = startRelay({ sql, databaseUrl, nats, stream, log: silentLog, ...options });
       atEnd(() => relay.stop());
       return relay;
     },
