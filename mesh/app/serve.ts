@@ -109,7 +109,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     const source = sourceOf(contract.typeName, service);
     for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, source, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
-      workers.push(consume({ sql, nats, service: contract, subscription, handlers, log }));
+      workers.push(consume({ sql, nats, service: contract, subscription, handlers, instance, log }));
     }
     for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
     carriers.push(keepHouse(sql, [...streams.map(pruneOutbox), pruneInbox, pruneOnce, ...prunes], log));

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { DescService } from "@bufbuild/protobuf";
 import { type JsMsg, jetstreamManager } from "@nats-io/jetstream";
 import { subscriptionContract } from "../contract/event.ts";
@@ -14,6 +15,7 @@ import { publishDeadLetter } from "./dead-letter.ts";
 import { followDurable, giveBack } from "./durable.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
+import { Outage } from "./outage.ts";
 import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { type Replay, readReplay } from "./replay.ts";
 import { REPLAYS } from "./streams.ts";
@@ -34,12 +36,13 @@ export interface ConsumeOptions {
   readonly ackWaitMs?: number;
   /** How long a failed message waits before attempt 2, 3, ...; the last one also before any later. Milliseconds. Defaults to 500, 2,000, 8,000, 30,000, 120,000. */
   readonly retryDelaysMs?: readonly number[];
+  /** Names this process on the dead letters that it writes. Defaults to the machine's name. */
+  readonly instance?: string;
   readonly log: Log;
   readonly clock?: Clock;
 }
 
 const ACK_WAIT_MS = 30_000;
-const AWAY_MS = { first: 100, most: 2_000 };
 // Replays are few, and an operator waits for them in their order.
 const REPLAYS_AT_ONCE = 1;
 
@@ -58,6 +61,7 @@ export function consume(options: ConsumeOptions): Running {
   const processing: Processing = {
     sql,
     consumer,
+    instance: options.instance ?? hostname(),
     contract,
     handlers: handlersByType(contract, options.handlers),
     firstSeqOfStream: () => firstSeqOf(nats, contract.stream),
@@ -65,7 +69,14 @@ export function consume(options: ConsumeOptions): Running {
     log,
     clock,
   };
-  const common = { nats, ackWaitMs, laneOf, log, clock };
+  const outage = new Outage({
+    isAway: isUnavailable,
+    onFailure(error, isFirst, isAway) {
+      if (isFirst) log[isAway ? "warn" : "error"]({ consumer, err: error }, "an event waits");
+    },
+    clock,
+  });
+  const common = { nats, ackWaitMs, laneOf, ready: (signal: AbortSignal) => outage.over(signal), log, clock };
   const running = [
     followDurable({
       ...common,
@@ -73,7 +84,7 @@ export function consume(options: ConsumeOptions): Running {
       name: consumer,
       filterSubject: subjectsOf(contract),
       concurrency,
-      settle: (message, signal) => settle(processing, message, "main", signal),
+      settle: (message, signal) => settle(processing, outage, message, "main", signal),
     }),
     followDurable({
       ...common,
@@ -81,7 +92,7 @@ export function consume(options: ConsumeOptions): Running {
       name: `${consumer}__replay`,
       filterSubject: replaySubjects(consumer),
       concurrency: REPLAYS_AT_ONCE,
-      settle: (message, signal) => settle(processing, message, "replay", signal),
+      settle: (message, signal) => settle(processing, outage, message, "replay", signal),
     }),
   ];
   return {
@@ -106,26 +117,16 @@ function laneOf(message: JsMsg): string {
 /** Handles a message and answers the broker, after the effect is durable. Never rejects. */
 async function settle(
   processing: Processing,
+  outage: Outage,
   message: JsMsg,
   path: Path,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, consumer } = processing;
-  for (let away = 0; !signal.aborted; away++) {
-    try {
-      const answer = await handle(processing, message, path, signal);
-      if (answer.kind === "ack") message.ack();
-      else message.nak(answer.delayMs);
-      return;
-    } catch (error) {
-      // The database is away: that is no attempt. The message stays here, and its heartbeat keeps it ours.
-      const log_ = isUnavailable(error) ? log.warn.bind(log) : log.error.bind(log);
-      if (away === 0) log_({ consumer, err: error }, "an event waits");
-      const delayMs = Math.min(AWAY_MS.first * 2 ** away, AWAY_MS.most) * (0.5 + Math.random() / 2);
-      await clock.sleep(delayMs, signal);
-    }
-  }
-  giveBack(message);
+  // That the database is away is no attempt. The message stays here, and its heartbeat keeps it ours.
+  const answer = await outage.withstand(() => handle(processing, message, path, signal), signal);
+  if (answer === undefined) giveBack(message);
+  else if (answer.kind === "ack") message.ack();
+  else message.nak(answer.delayMs);
 }
 
 async function handle(
@@ -149,7 +150,7 @@ async function handle(
 
 /** Makes a dead letter of a message whose envelope cannot be read. */
 async function bury(
-  { sql, consumer, log }: Processing,
+  { sql, consumer, instance, log }: Processing,
   message: JsMsg,
   replay: Replay | undefined,
   error: unknown,
@@ -159,9 +160,9 @@ async function bury(
     ? derivedId(replay.stream, message.headers?.get("dlq-orig-seq") ?? "")
     : derivedId(message.info.stream, String(message.seq));
   const deaths = (replay?.deaths ?? 0) + 1;
-  await transaction(sql, (tx) =>
-    publishDeadLetter(tx, { consumer, message, eventId, reason: "undecodable", deaths, attempts: 1, error }),
-  );
+  const reason = "undecodable";
+  const letter = { consumer, instance, message, eventId, reason, deaths, newAttempts: 1, error } as const;
+  await transaction(sql, (tx) => publishDeadLetter(tx, letter));
   log.error(
     { consumer, seq: message.seq, error: messageOf(error) },
     "a message without an envelope became a dead letter",

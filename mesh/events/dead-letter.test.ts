@@ -19,11 +19,12 @@ function letter(change: Partial<DeadLetter> = {}): DeadLetter {
   const message = toyMessage(contract, { key: "a", keySeq: 1, seq: 5, prevSeq: 0, eventId });
   return {
     consumer,
+    instance: "toy-1",
     message,
     eventId,
     reason: "permanent",
     deaths: 1,
-    attempts: 1,
+    newAttempts: 1,
     error: new Error("no"),
     ...change,
   };
@@ -37,7 +38,7 @@ const rows = () => sql<{ event_id: string; subject: string; headers: Record<stri
 test("a letter that is written again is the same letter", async () => {
   const dead = letter();
   await write(dead);
-  await write({ ...dead, attempts: 2 });
+  await write({ ...dead, newAttempts: 2 });
   expect(await rows()).toMatchObject([{ headers: { "dlq-attempts": "1" } }]);
 });
 

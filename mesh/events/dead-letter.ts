@@ -1,8 +1,10 @@
 import type { JsMsg } from "@nats-io/jetstream";
+import project from "../../package.json" with { type: "json" };
 import { messageOf } from "../core/errors.ts";
 import { derivedId } from "../core/ids.ts";
 import type { Tx } from "../store/transaction.ts";
 import { encodeHeader } from "./envelope.ts";
+import { type Failures, forgetFailures, nameOf } from "./failures.ts";
 import { outboxChanges } from "./publish.ts";
 import { DEAD_LETTERS } from "./streams.ts";
 
@@ -11,6 +13,7 @@ export type DeadReason =
   | "exhausted"
   | "permanent"
   | "undecodable"
+  | "expired"
   | "blocked"
   | "history_lost"
   | "crash_loop";
@@ -19,13 +22,18 @@ export type DeadReason =
 export interface DeadLetter {
   /** `<service>__<subscription>`. */
   readonly consumer: string;
+  /** The process that gives it up. */
+  readonly instance: string;
   readonly message: JsMsg;
   /** The event's id; a message without one is known by its place in the stream. */
   readonly eventId: string;
   readonly reason: DeadReason;
   /** How often the event has died, this time included. */
   readonly deaths: number;
-  readonly attempts: number;
+  /** Attempts that are not counted as failures yet. */
+  readonly newAttempts: number;
+  /** The dead event of the same key that this one waits for. */
+  readonly blockedBy?: string | undefined;
   readonly error: unknown;
 }
 
@@ -45,14 +53,14 @@ export async function publishDeadLetter(tx: Tx, letter: DeadLetter): Promise<voi
   const { consumer, message, eventId, reason } = letter;
   const [service, subscription] = consumer.split("__");
   const subject = `dlq.${service}.${subscription}.${reason}`;
-  const headers = { ...originalHeaders(message), ...deathHeaders(letter) };
+  const failures = await forgetFailures(tx, { consumer, eventId });
+  const headers = { ...originalHeaders(message), ...deathHeaders(letter, failures) };
   const id = deadLetterId(consumer, eventId, letter.deaths);
   await tx`
     INSERT INTO outbox (event_id, stream, subject, type, headers, payload)
     VALUES (${id}, ${DEAD_LETTERS.name}, ${subject}, ${message.headers?.get("ce-type") || "unknown"},
             ${JSON.stringify(headers)}::text::jsonb, ${Buffer.from(message.data)})
     ON CONFLICT (event_id) DO NOTHING`;
-  await tx`DELETE FROM inbox_failure WHERE consumer = ${consumer} AND event_id = ${eventId}`;
   tx.afterCommit(() => outboxChanges.announce(DEAD_LETTERS.name));
 }
 
@@ -64,19 +72,24 @@ export function originalHeaders(message: JsMsg): Record<string, string> {
   return Object.fromEntries(ours.map((name) => [name, message.headers?.get(name) ?? ""]));
 }
 
-function deathHeaders(letter: DeadLetter): Record<string, string> {
-  const { consumer, reason, attempts, deaths, error } = letter;
+function deathHeaders(letter: DeadLetter, { attempts, firstFailedAt }: Failures): Record<string, string> {
+  const { consumer, instance, reason, newAttempts, deaths, blockedBy, error } = letter;
+  const now = new Date();
   return {
     "dlq-consumer": consumer,
     "dlq-reason": reason,
-    "dlq-error-type": encodeHeader(error instanceof Error ? error.name : typeof error),
+    "dlq-error-type": encodeHeader(nameOf(error)),
     "dlq-error-message": encodedStart(messageOf(error), ERROR_BYTES),
     "dlq-error-stack": Buffer.from(error instanceof Error ? (error.stack ?? "") : "")
       .subarray(0, STACK_BYTES)
       .toString("base64"),
-    "dlq-attempts": String(attempts),
-    "dlq-dead-at": new Date().toISOString(),
+    "dlq-attempts": String(attempts + newAttempts),
+    "dlq-first-failed-at": (firstFailedAt ?? now).toISOString(),
+    "dlq-dead-at": now.toISOString(),
     "dlq-count": String(deaths),
+    "dlq-instance": encodeHeader(instance),
+    "dlq-build": encodeHeader(project.version),
+    ...(blockedBy && { "dlq-blocked-by": blockedBy }),
     ...originHeaders(letter.message),
   };
 }

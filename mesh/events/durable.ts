@@ -28,6 +28,8 @@ export interface DurableOptions {
   readonly concurrency: number;
   readonly ackWaitMs: number;
   readonly laneOf: (message: JsMsg) => string;
+  /** Resolves when there is use in reading on, or the signal aborts. */
+  readonly ready: (signal: AbortSignal) => Promise<void>;
   /** Handles a message and answers the broker. Must not reject; should end early when the signal aborts. */
   readonly settle: (message: JsMsg, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
@@ -136,6 +138,7 @@ export function followDurable(options: DurableOptions): Running {
             roomFor = resolve;
           });
         }
+        await options.ready(signal);
       }
     } finally {
       signal.removeEventListener("abort", stop);

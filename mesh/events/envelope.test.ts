@@ -74,10 +74,13 @@ test("an envelope is read from its headers", () => {
     keySeq: 7,
     prevSeq: 31,
     time: complete["ce-time"],
+    expiryTime: undefined,
     correlationId: "request 1",
     traceparent: complete.traceparent,
   });
   expect(readEnvelope(withHeaders({ "ce-prevseq": "0" })).prevSeq).toBe(0);
+  const expiryTime = "2026-01-01T12:00:00.000Z";
+  expect(readEnvelope(withHeaders({ "ce-expirytime": expiryTime })).expiryTime).toBe(expiryTime);
   expect(readEnvelope(withHeaders({ "ce-prevseq": "pruned" })).prevSeq).toBe("pruned");
   expect(readEnvelope(withHeaders({ traceparent: undefined })).traceparent).toBeUndefined();
 });
@@ -98,6 +101,7 @@ const wrong: [string, string, string][] = [
   ["ce-keyseq", "0", "no number"],
   ["ce-keyseq", "2147483648", "no number"],
   ["ce-prevseq", "many", "no number"],
+  ["ce-expirytime", "soon", "no time"],
   ["ce-prevseq", "99999999999999999999", "no number"],
 ];
 test.each(wrong)("a message whose %s is %s is undecodable", (name, value, problem) => {

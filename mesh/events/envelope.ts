@@ -18,6 +18,8 @@ export interface Envelope {
   /** The stream sequence of the key's event before this one: 0 for the first, `pruned` when nobody knows any more. */
   readonly prevSeq: number | "pruned";
   readonly time: string;
+  /** Until when the message is worth handling; undefined if that has no end. */
+  readonly expiryTime: string | undefined;
   readonly correlationId: string;
   readonly traceparent: string | undefined;
 }
@@ -44,6 +46,11 @@ export function readEnvelope(headers: MsgHdrs | undefined, ordering: Ordering = 
     if (!(value >= least && value <= most)) throw new UndecodableError(`the header ${name} is no number`);
     return value;
   };
+  const time = (name: string) => {
+    const text = read(name);
+    if (Number.isNaN(Date.parse(text))) throw new UndecodableError(`the header ${name} is no time`);
+    return text;
+  };
   const eventId = read("ce-id");
   if (!UUID.test(eventId)) throw new UndecodableError("the header ce-id is no UUID");
   const prevSeq = () =>
@@ -56,6 +63,7 @@ export function readEnvelope(headers: MsgHdrs | undefined, ordering: Ordering = 
     keySeq: isKeyed || has("ce-keyseq") ? count("ce-keyseq", 1, MOST_KEY_SEQ) : 0,
     prevSeq: ordering === Ordering.STRICT || has("ce-prevseq") ? prevSeq() : "pruned",
     time: read("ce-time"),
+    expiryTime: has("ce-expirytime") ? time("ce-expirytime") : undefined,
     correlationId: read("ce-correlationid"),
     traceparent: headers?.get("traceparent") || undefined,
   };

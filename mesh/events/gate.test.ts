@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
-import { transaction } from "../store/transaction.ts";
+import { newId } from "../core/ids.ts";
+import { type Tx, transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { until } from "../testing/until.ts";
 import {
@@ -26,7 +27,9 @@ beforeEach(() => {
 });
 
 const at = (seq: number, consumer = "test__moves"): Place => ({ consumer, stream: "EVT_TEST", key, seq });
-const run = (step: typeof advance, seq: number) => transaction(sql, (tx) => step(tx, at(seq)));
+type Step = (tx: Tx, place: Place, eventId: string) => Promise<boolean>;
+const run = (step: Step, seq: number, eventId = newId()) =>
+  transaction(sql, (tx) => step(tx, at(seq), eventId));
 const progress = async () => {
   const cursor = await cursorOf(sql, at(0));
   return cursor && [cursor.lastSeq, cursor.parkedUntil];
@@ -106,7 +109,12 @@ test("if the holder of an event rolls back, the one that waited passes", async (
   expect(await second.promise).toBe(true);
 });
 
-const cursor = (lastSeq: number, parkedUntil = 0): Cursor => ({ lastSeq, parkedUntil, retryAt: null });
+const cursor = (lastSeq: number, parkedUntil = 0): Cursor => ({
+  lastSeq,
+  parkedUntil,
+  retryAt: null,
+  parkedBy: null,
+});
 const gone = async () => true;
 const there = async () => false;
 const notAsked = async (): Promise<boolean> => {
@@ -168,6 +176,16 @@ test("parked events are contiguous, so that none is taken for a dead letter that
   expect(await run(park, 3)).toBe(true);
   expect(await run(park, 3)).toBe(false);
   expect(await progress()).toEqual([1, 3]);
+});
+
+test("a parked key knows the event that parked it, until another does", async () => {
+  const [first, second, third] = [newId(), newId(), newId()];
+  await run(park, 1, first);
+  await run(park, 2, second);
+  expect((await cursorOf(sql, at(0)))?.parkedBy).toBe(first);
+  for (const seq of [1, 2]) expect(await replayed(seq)).toBe(true);
+  await run(park, 3, third);
+  expect((await cursorOf(sql, at(0)))?.parkedBy).toBe(third);
 });
 
 test("an event that was handled meanwhile is not parked", async () => {

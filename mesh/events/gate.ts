@@ -55,14 +55,30 @@ export interface Cursor {
   /** The events after `lastSeq` and up to this one are dead letters, or were gone from the stream before they came. */
   readonly parkedUntil: number;
   readonly retryAt: Date | null;
+  /** The event whose death parked the key. */
+  readonly parkedBy: string | null;
 }
 
 /** Reads the cursor of a key; undefined if the consumer has seen nothing of it. */
 export async function cursorOf(sql: Queries, { consumer, stream, key }: Place): Promise<Cursor | undefined> {
-  const [row] = await sql<{ last_seq: number; parked_until: number; retry_at: Date | null }[]>`
-    SELECT last_seq, parked_until, retry_at FROM inbox_cursor
+  const [row] = await sql<Row[]>`
+    SELECT last_seq, parked_until, retry_at, parked_by FROM inbox_cursor
     WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}`;
-  return row && { lastSeq: row.last_seq, parkedUntil: row.parked_until, retryAt: row.retry_at };
+  return (
+    row && {
+      lastSeq: row.last_seq,
+      parkedUntil: row.parked_until,
+      retryAt: row.retry_at,
+      parkedBy: row.parked_by,
+    }
+  );
+}
+
+interface Row {
+  readonly last_seq: number;
+  readonly parked_until: number;
+  readonly retry_at: Date | null;
+  readonly parked_by: string | null;
 }
 
 /**
@@ -92,11 +108,13 @@ export async function beginWith(tx: Tx, { consumer, stream, key, seq }: Place): 
 }
 
 /** Parks a key at a dead letter. False if this event is not the key's next one: then it is no dead letter yet. */
-export async function park(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+export async function park(tx: Tx, { consumer, stream, key, seq }: Place, eventId: string): Promise<boolean> {
   const { count } = await tx`
-    INSERT INTO inbox_cursor AS c (consumer, stream, key, last_seq, parked_until)
-    SELECT ${consumer}, ${stream}, ${key}, ${seq}::int - 1, ${seq}
-    ON CONFLICT (consumer, stream, key) DO UPDATE SET parked_until = EXCLUDED.parked_until, retry_at = NULL, updated_at = now()
+    INSERT INTO inbox_cursor AS c (consumer, stream, key, last_seq, parked_until, parked_by)
+    SELECT ${consumer}, ${stream}, ${key}, ${seq}::int - 1, ${seq}, ${eventId}
+    ON CONFLICT (consumer, stream, key) DO UPDATE
+      SET parked_until = EXCLUDED.parked_until, retry_at = NULL, updated_at = now(),
+          parked_by = CASE WHEN c.parked_until > c.last_seq THEN c.parked_by ELSE EXCLUDED.parked_by END
       WHERE greatest(c.last_seq, c.parked_until) = EXCLUDED.parked_until - 1`;
   return count === 1;
 }
@@ -116,16 +134,26 @@ export async function passLost(tx: Tx, { consumer, stream, key, seq }: Place): P
 }
 
 /** Parks a key at this event though events before it will not come any more. False if the key is further on. */
-export async function parkPastLost(tx: Tx, { consumer, stream, key, seq }: Place): Promise<boolean> {
+export async function parkPastLost(
+  tx: Tx,
+  { consumer, stream, key, seq }: Place,
+  eventId: string,
+): Promise<boolean> {
   const { count } = await tx`
-    UPDATE inbox_cursor SET parked_until = ${seq}, retry_at = NULL, updated_at = now()
+    UPDATE inbox_cursor
+    SET parked_until = ${seq}, retry_at = NULL, updated_at = now(),
+        parked_by = CASE WHEN parked_until > last_seq THEN parked_by ELSE ${eventId}::uuid END
     WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key} AND greatest(last_seq, parked_until) < ${seq}`;
   return count === 1;
 }
 
 /** Lets the successors of a failed event know when to come again. */
-export async function postpone(tx: Tx, { consumer, stream, key }: Place, delayMs: number): Promise<void> {
-  await tx`
+export async function postpone(
+  sql: Queries,
+  { consumer, stream, key }: Place,
+  delayMs: number,
+): Promise<void> {
+  await sql`
     UPDATE inbox_cursor SET retry_at = now() + ${delayMs} * interval '1 millisecond'
     WHERE consumer = ${consumer} AND stream = ${stream} AND key = ${key}`;
 }

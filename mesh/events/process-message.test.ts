@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { PermanentError } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { silentLog } from "../core/log.ts";
-import type { Tx } from "../store/transaction.ts";
+import { type Tx, transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { type Random, random } from "../testing/random.ts";
 import { type ToyMessage, toyMessage } from "../testing/toy-messages.ts";
@@ -13,6 +13,8 @@ import { type Toys, toys } from "../testing/toys.ts";
 import { readEnvelope } from "./envelope.ts";
 import { handlersByType, on } from "./handlers.ts";
 import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
+import type { Replay } from "./replay.ts";
+import { boundTransaction } from "./run-handler.ts";
 
 const { sql } = await meshDatabase(10);
 await sql`CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY, consumer text, key text, key_seq int)`;
@@ -33,6 +35,7 @@ function consumerOf(contract: Toys, handle: Handle = async () => {}) {
   const processing: Processing = {
     sql,
     consumer: contract.consumer,
+    instance: "toy-1",
     contract: subscription,
     handlers: handlersByType(subscription, [moved]),
     firstSeqOfStream: async () => stream.firstSeq,
@@ -274,6 +277,184 @@ test("a handler learns which attempt it is, not how often the message came", asy
     await processMessage({ ...processing, handlers }, message, readEnvelope(message.headers), never);
   }
   expect(seen).toEqual([1, 2, 3]);
+});
+
+/** An error as the driver throws it. */
+const withCode = (code: string) => Object.assign(new Error(code), { code });
+const failuresOf = ({ consumer }: Toys) =>
+  sql`SELECT started, attempts FROM inbox_failure WHERE consumer = ${consumer}`;
+
+test.each(["40001", "40P01", "55P03"])(
+  "a conflict (%s) is tried again at once, and is no attempt",
+  async (code) => {
+    const contract = toys();
+    let runs = 0;
+    const { deliver } = consumerOf(contract, async () => {
+      if (++runs <= 3) throw withCode(code);
+    });
+    const [one] = messagesOf("a", 1) as [ToyMessage];
+    expect(await deliver(one)).toEqual({ kind: "ack" });
+    expect(runs).toBe(4);
+    expect(await effectsOf(contract, "a")).toEqual([1]);
+    expect(await failuresOf(contract)).toHaveLength(0);
+  },
+);
+
+test("a conflict that stays is an attempt", async () => {
+  const contract = toys();
+  let runs = 0;
+  const { deliver } = consumerOf(contract, async () => {
+    runs++;
+    throw withCode("40P01");
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  expect((await deliver(one)).kind).toBe("nak");
+  expect(runs).toBe(4);
+  expect(await failuresOf(contract)).toMatchObject([{ attempts: 1 }]);
+});
+
+test("that something else than the database is away, as a handler finds, is an attempt", async () => {
+  const contract = toys();
+  const { deliver } = consumerOf(contract, async () => {
+    throw withCode("ECONNREFUSED");
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  expect((await deliver(one)).kind).toBe("nak");
+  expect(await failuresOf(contract)).toMatchObject([{ attempts: 1 }]);
+});
+
+test("that the database is away, as a handler finds, is no attempt", async () => {
+  const contract = toys();
+  const { deliver } = consumerOf(contract, async () => {
+    throw withCode("57P01");
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  await expect(deliver(one)).rejects.toThrow("57P01");
+  expect(await failuresOf(contract)).toHaveLength(0);
+});
+
+test("a message whose time is up becomes a dead letter unhandled, unless an operator wants it all the same", async () => {
+  const contract = toys();
+  const { processing } = consumerOf(contract);
+  const deliver = async (toy: ToyMessage, expiryTime: string, replay?: Replay) => {
+    const message = toyMessage(contract, toy);
+    message.headers?.set("ce-expirytime", expiryTime);
+    return processMessage(processing, message, readEnvelope(message.headers), never, replay);
+  };
+  const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
+  expect(await deliver(one, "2999-01-01T00:00:00Z")).toEqual({ kind: "ack" });
+  expect(await deliver(two, "2020-01-01T00:00:00Z")).toEqual({ kind: "ack" });
+  expect(await deadOf(contract)).toEqual([{ key: "a", keySeq: 2, reason: "expired" }]);
+  expect(await effectsOf(contract, "a")).toEqual([1]);
+  const { stream } = contract;
+  await deliver(two, "2020-01-01T00:00:00Z", { action: "retry", deaths: 1, stream, isPastLost: false });
+  expect(await effectsOf(contract, "a")).toEqual([1, 2]);
+});
+
+test("a message that is begun again and again, and neither handled nor failed, is not begun any more", async () => {
+  const contract = toys({ maxAttempts: 2 });
+  let begun = 0;
+  const { deliver } = consumerOf(contract, async () => {
+    begun++;
+    // What the death of the process looks like to its successor: nothing was recorded.
+    throw withCode("57P01");
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  for (let delivery = 1; delivery <= 6; delivery++) {
+    await expect(deliver(one, delivery)).rejects.toThrow();
+  }
+  expect(await deliver(one, 7)).toEqual({ kind: "ack" });
+  expect(begun).toBe(6);
+  expect(await deadOf(contract)).toEqual([{ key: "a", keySeq: 1, reason: "crash_loop" }]);
+  expect(await failuresOf(contract)).toHaveLength(0);
+});
+
+test("a message that waits for its turn is not begun, however often it comes", async () => {
+  const contract = toys({ maxAttempts: 1 });
+  const { deliver } = consumerOf(contract);
+  const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
+  for (let delivery = 1; delivery <= 12; delivery++) expect((await deliver(two, delivery)).kind).toBe("nak");
+  expect(await failuresOf(contract)).toHaveLength(0);
+  await deliver(one);
+  expect(await deliver(two, 13)).toEqual({ kind: "ack" });
+  expect(await effectsOf(contract, "a")).toEqual([1, 2]);
+  expect(await failuresOf(contract)).toHaveLength(0);
+});
+
+test("a statement that outlives its handler's time ends with it", async () => {
+  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 300_000_000 } });
+  const { deliver } = consumerOf(contract, async (tx) => {
+    await tx`SELECT pg_sleep(600), 'the long one'`;
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  // The rollback waits for the statement: without a bound, for the pool's.
+  expect((await deliver(one)).kind).toBe("nak");
+  const running = await sql`
+    SELECT 1 FROM pg_stat_activity
+    WHERE state = 'active' AND query LIKE '%the long one%' AND pid <> pg_backend_pid()`;
+  expect(running).toHaveLength(0);
+  expect(await failuresOf(contract)).toMatchObject([{ attempts: 1 }]);
+});
+
+test("a session that hangs in a handler is ended, so that another consumer gets the key", async () => {
+  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 200_000_000 } });
+  const [bounds] = await transaction(sql, async (tx) => {
+    await boundTransaction(
+      tx,
+      subscriptionContract(contract.service, contract.subscription).handlerTimeoutMs,
+    );
+    return tx`SELECT current_setting('statement_timeout') AS statement,
+                     current_setting('idle_in_transaction_session_timeout') AS idle`;
+  });
+  expect(bounds).toEqual({ statement: "200ms", idle: "1200ms" });
+});
+
+test("a replayed event whose turn does not come goes back to the dead letters", async () => {
+  const contract = toys();
+  const broken = consumerOf(contract, async () => {
+    throw new PermanentError("never");
+  });
+  const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
+  for (const toy of [one, two]) await broken.deliver(toy);
+  const { processing } = consumerOf(contract);
+  const replay: Replay = { action: "retry", deaths: 1, stream: contract.stream, isPastLost: false };
+  const deliver = (deliveries: number) => {
+    const message = toyMessage(contract, two, deliveries);
+    return processMessage(processing, message, readEnvelope(message.headers), never, replay);
+  };
+  expect((await deliver(100)).kind).toBe("nak");
+  expect(await deliver(101)).toEqual({ kind: "ack" });
+  expect(await deliver(102)).toEqual({ kind: "ack" });
+  expect((await deadOf(contract)).map(({ keySeq, reason }) => [keySeq, reason])).toEqual([
+    [1, "permanent"],
+    [2, "blocked"],
+    [2, "blocked"],
+  ]);
+});
+
+test("a letter says who is dead before it, what went wrong first, and where that was", async () => {
+  const contract = toys({ maxAttempts: 2 });
+  const { deliver } = consumerOf(contract, async () => {
+    throw new Error("not today");
+  });
+  const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
+  await deliver(one);
+  const [failure] = await sql`
+    SELECT first_failed_at FROM inbox_failure WHERE consumer = ${contract.consumer}`;
+  await deliver(one, 2);
+  await deliver(two);
+  const letters = await sql`
+    SELECT headers FROM outbox WHERE stream = 'DLQ' AND subject LIKE ${`dlq.${contract.aggregate}.%`} ORDER BY id`;
+  expect(letters.map(({ headers }) => headers)).toMatchObject([
+    {
+      "dlq-reason": "exhausted",
+      "dlq-attempts": "2",
+      "dlq-first-failed-at": failure?.first_failed_at.toISOString(),
+      "dlq-instance": "toy-1",
+      "dlq-build": expect.stringMatching(/^\d+\.\d+\.\d+/),
+    },
+    { "dlq-reason": "blocked", "dlq-attempts": "0", "dlq-blocked-by": one.eventId },
+  ]);
 });
 
 // What a history may hold, by seed.

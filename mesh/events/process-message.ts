@@ -1,22 +1,21 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "@nats-io/jetstream";
 import { OnUnknownType, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import type { SubscriptionContract } from "../contract/event.ts";
 import type { Clock } from "../core/clock.ts";
 import { isUnavailable, PermanentError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
-import { raceSignal } from "../core/race.ts";
-import { childOf, parseTraceparent } from "../core/trace.ts";
-import { runWork } from "../core/work.ts";
 import type { Sql } from "../store/connect.ts";
+import { isConflict, isStoreAway, isTimeout } from "../store/errors.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
-import { type DeadReason, originalHeaders, originHeaders, publishDeadLetter } from "./dead-letter.ts";
+import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
+import { countFailure, countStart, forgetFailures } from "./failures.ts";
 import { advanceReplayed } from "./gate.ts";
-import { ANY_TYPE, type EventHandler, type RawMessage } from "./handlers.ts";
+import { ANY_TYPE, type EventHandler } from "./handlers.ts";
 import { latestProgress, replaceReplayed } from "./latest.ts";
 import type { Progress } from "./progress.ts";
 import { type Replay, type Replayed, replayedProgress } from "./replay.ts";
+import { boundTransaction, HandlerError, runHandler } from "./run-handler.ts";
 import { strictProgress } from "./strict.ts";
 import { unorderedProgress } from "./unordered.ts";
 
@@ -24,6 +23,8 @@ import { unorderedProgress } from "./unordered.ts";
 export interface Processing {
   readonly sql: Sql;
   readonly consumer: string;
+  /** Names this process, for what it says of dead letters. */
+  readonly instance: string;
   readonly contract: SubscriptionContract;
   readonly handlers: ReadonlyMap<string, EventHandler>;
   /** The first sequence that the stream still holds, asked of the broker now. */
@@ -46,6 +47,9 @@ const ACK: Answer = { kind: "ack" };
 export const RETRY_DELAYS_MS: readonly number[] = [500, 2_000, 8_000, 30_000, 120_000];
 
 const GAP_RECHECKS_MS = [5, 10, 20, 40, 80];
+// More than a handler may fail by itself.
+const CRASHES = 4;
+const CONFLICT = { retries: 3, leastMs: 10, mostMs: 50 };
 const GAP_NAK_MS = { first: 250, most: 5_000 };
 
 /**
@@ -60,39 +64,29 @@ export async function processMessage(
   signal: AbortSignal,
   replay?: Replay,
 ): Promise<Answer> {
-  const { sql, consumer, contract, handlers, clock, log } = processing;
+  const { consumer, clock, log } = processing;
   const progress = progressOf(processing, message, envelope, replay);
-  const work: Work = { processing, message, envelope, progress, replay };
-  const handler = handlers.get(envelope.type) ?? handlers.get(ANY_TYPE);
-
-  const enter = async (baseline?: "baseline"): Promise<boolean> =>
-    commitIf(sql, async (tx) => {
-      if (!(await progress.pass(tx, baseline))) return false;
-      if (replay?.action === "skip") await forgetFailures(work, tx);
-      else if (handler) await runHandler(work, handler, tx);
-      // Behind the gate, so that it becomes a dead letter when it is its turn.
-      else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
-        throw new UndecodableError(`${envelope.type} is not handled`);
-      return true;
-    });
-
+  const handler = processing.handlers.get(envelope.type) ?? processing.handlers.get(ANY_TYPE);
+  const work: Work = { processing, message, envelope, handler, progress, replay };
   try {
     for (let recheck = 0; ; recheck++) {
-      if (await enter()) return ACK;
-      const { verdict, retryAt } = await progress.judge();
+      if (await enter(work, signal)) return ACK;
+      const { verdict, retryAt, blockedBy } = await progress.judge();
       switch (verdict) {
         case "done":
           return ACK;
-        case "blocked":
-          return await dead(work, "blocked", new Error("the event before it is a dead letter"), 0);
+        case "blocked": {
+          const error = new Error("the event before it is a dead letter");
+          return await dead(work, { reason: "blocked", error, blockedBy });
+        }
         case "historyLost":
-          return await dead(work, "history_lost", new Error("events before it are gone"), 0);
+          return await dead(work, { reason: "history_lost", error: new Error("events before it are gone") });
         case "baseline":
           log.warn(
             { consumer, key: envelope.key, seq: envelope.keySeq },
             "begins a key with what the stream still has",
           );
-          if (await enter("baseline")) return ACK;
+          if (await enter(work, signal, "baseline")) return ACK;
           break;
         case "gap": {
           const recheckMs = GAP_RECHECKS_MS[recheck];
@@ -103,9 +97,27 @@ export async function processMessage(
       }
     }
   } catch (error) {
-    if (isUnavailable(error)) throw error;
-    return failed(work, error);
+    const thrown = causeOf(error);
+    // A handler may depend on more than the database; what that fails with counts.
+    if (error instanceof HandlerError ? isStoreAway(thrown) : isUnavailable(thrown)) throw thrown;
+    // Our own statements are short: somebody else has held the key all the time.
+    if (!(error instanceof HandlerError) && isTimeout(thrown)) return gapAnswer(message, undefined, clock);
+    return failed(work, thrown);
   }
+}
+
+/** A message whose time to live is over. */
+class ExpiredError extends Error {
+  override readonly name = "ExpiredError";
+}
+
+/** A message at which processes die. */
+class CrashLoopError extends Error {
+  override readonly name = "CrashLoopError";
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof HandlerError ? error.cause : error;
 }
 
 /** A message that is being handled. */
@@ -113,9 +125,85 @@ interface Work {
   readonly processing: Processing;
   readonly message: JsMsg;
   readonly envelope: Envelope;
+  /** Undefined if messages of its type are not handled. */
+  readonly handler: EventHandler | undefined;
   readonly progress: Progress;
   /** What is wanted of it, if it is a dead letter that comes again. */
   readonly replay: Replay | undefined;
+}
+
+/**
+ * Handles the message if it passes; false if it does not. Transactions that got into each other's way are tried again
+ * at once.
+ */
+async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Promise<boolean> {
+  const { clock } = work.processing;
+  if (needsCount(work)) {
+    // Only what will run counts: a message that waits for its turn is delivered often.
+    if (!(await wouldPass(work, baseline))) return false;
+    await begin(work);
+  }
+  for (let conflicts = 0; ; conflicts++) {
+    try {
+      return await enterOnce(work, baseline);
+    } catch (error) {
+      if (conflicts >= CONFLICT.retries || !isConflict(causeOf(error))) throw error;
+      await clock.sleep(CONFLICT.leastMs + Math.random() * (CONFLICT.mostMs - CONFLICT.leastMs), signal);
+    }
+  }
+}
+
+async function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<boolean> {
+  const { processing, message, envelope, handler, progress, replay } = work;
+  const { sql, consumer, contract, clock } = processing;
+  const timeoutMs = contract.handlerTimeoutMs;
+  return commitIf(sql, async (tx) => {
+    // Sent together, so that the bound costs no turn of its own.
+    const bounded = handler && boundTransaction(tx, timeoutMs);
+    const [passed] = await Promise.all([progress.pass(tx, baseline), bounded]);
+    if (!passed) return false;
+    // An event that comes for the first time has no failures, and costs no statement.
+    const isFirst = message.info.deliveryCount === 1;
+    const attempts = isFirst
+      ? 0
+      : (await forgetFailures(tx, { consumer, eventId: envelope.eventId })).attempts;
+    if (replay?.action === "skip") return true;
+    // What is replayed is wanted late.
+    if (!replay && isOver(envelope, clock))
+      throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
+    if (handler)
+      await runHandler(tx, { handler, message, envelope, attempt: attempts + 1, timeoutMs, clock });
+    // Behind the gate, so that it becomes a dead letter when it is its turn.
+    else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
+      throw new UndecodableError(`${envelope.type} is not handled`);
+    return true;
+  });
+}
+
+function isOver({ expiryTime }: Envelope, clock: Clock): boolean {
+  return expiryTime !== undefined && Date.parse(expiryTime) <= clock.date().getTime();
+}
+
+/** True if this message was delivered before and a handler is to run: it may be the one that ends the process. */
+function needsCount({ message, handler, replay }: Work): boolean {
+  return message.info.deliveryCount > 1 && replay?.action !== "skip" && handler !== undefined;
+}
+
+async function wouldPass({ processing, progress }: Work, baseline: "baseline" | undefined): Promise<boolean> {
+  let passes = false;
+  await commitIf(processing.sql, async (tx) => {
+    passes = await progress.pass(tx, baseline);
+    return false;
+  });
+  return passes;
+}
+
+async function begin({ processing, envelope }: Work): Promise<void> {
+  const { sql, consumer, contract } = processing;
+  const started = await countStart(sql, { consumer, eventId: envelope.eventId });
+  // The first time was not counted, this one is.
+  if (started >= contract.maxAttempts + CRASHES)
+    throw new CrashLoopError(`it was begun ${started} times and neither handled nor given up`);
 }
 
 function progressOf(
@@ -138,6 +226,7 @@ function progressOf(
       return latestProgress(place);
     default:
       return strictProgress(sql, place, {
+        eventId,
         onDead: contract.onDead,
         predecessorIsGone: () => predecessorIsGone(processing, envelope),
       });
@@ -165,57 +254,6 @@ async function commitIf(sql: Sql, fn: (tx: Tx) => Promise<boolean>): Promise<boo
   }
 }
 
-async function runHandler(work: Work, handler: EventHandler, tx: Tx): Promise<void> {
-  const { message, envelope } = work;
-  const { contract, clock } = work.processing;
-  const event = decode(handler, message);
-  const attempt = (await forgetFailures(work, tx)) + 1;
-  const timeout = AbortSignal.timeout(contract.handlerTimeoutMs);
-  const begun = {
-    trace: childOf(parseTraceparent(envelope.traceparent)),
-    requestId: envelope.correlationId,
-    causationId: envelope.eventId,
-    deadlineMs: clock.now() + contract.handlerTimeoutMs,
-    signal: timeout,
-  };
-  const meta = { ...envelope, attempt, signal: timeout };
-  await raceSignal(
-    runWork(begun, () => handler.handle(tx, event as never, meta)),
-    timeout,
-  );
-}
-
-/** Forgets the failed attempts, if the handler succeeds now. Returns how many there were. */
-async function forgetFailures({ processing, message, envelope }: Work, tx: Tx): Promise<number> {
-  // So that an event which comes for the first time costs no statement.
-  if (message.info.deliveryCount === 1) return 0;
-  const [row] = await tx<{ attempts: number }[]>`
-    DELETE FROM inbox_failure WHERE consumer = ${processing.consumer} AND event_id = ${envelope.eventId}
-    RETURNING attempts`;
-  return row?.attempts ?? 0;
-}
-
-function decode({ type, schema }: EventHandler, message: JsMsg) {
-  if (!schema) return asItCame(message);
-  try {
-    return fromBinary(schema, message.data);
-  } catch (error) {
-    throw new UndecodableError(`not a ${type}`, { cause: error });
-  }
-}
-
-/** The message as it first came, also if it is a replayed dead letter. */
-function asItCame(message: JsMsg): RawMessage {
-  const origin = originHeaders(message);
-  return {
-    stream: origin["dlq-orig-stream"],
-    streamSeq: Number(origin["dlq-orig-seq"]),
-    subject: origin["dlq-orig-subject"],
-    headers: originalHeaders(message),
-    payload: message.data,
-  };
-}
-
 async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: Envelope): Promise<boolean> {
   if (prevSeq === "pruned") return true;
   if (prevSeq === 0) return false;
@@ -228,42 +266,48 @@ async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: 
 async function failed(work: Work, error: unknown): Promise<Answer> {
   const { envelope, progress } = work;
   const { sql, consumer, contract, retryDelaysMs, log } = work.processing;
-  if (error instanceof UndecodableError) return dead(work, "undecodable", error, 1);
-  if (error instanceof PermanentError) return dead(work, "permanent", error, 1);
+  if (error instanceof UndecodableError) return dead(work, { reason: "undecodable", error, newAttempts: 1 });
+  if (error instanceof PermanentError) return dead(work, { reason: "permanent", error, newAttempts: 1 });
+  if (error instanceof ExpiredError) return dead(work, { reason: "expired", error });
+  if (error instanceof CrashLoopError) return dead(work, { reason: "crash_loop", error });
 
-  const { attempts, delayMs } = await transaction(sql, async (tx) => {
-    const [row] = await tx<{ attempts: number }[]>`
-      INSERT INTO inbox_failure AS f (consumer, event_id, attempts, first_failed_at, error_type, error)
-      VALUES (${consumer}, ${envelope.eventId}, 1, now(), ${nameOf(error)}, ${String(error).slice(0, 1_000)})
-      ON CONFLICT (consumer, event_id) DO UPDATE
-        SET attempts = f.attempts + 1, error_type = EXCLUDED.error_type, error = EXCLUDED.error
-      RETURNING attempts`;
-    const attempts = row?.attempts ?? 1;
-    const delay = retryDelaysMs[Math.min(attempts, retryDelaysMs.length) - 1] ?? 0;
-    const delayMs = Math.round(delay * (0.8 + 0.4 * Math.random()));
-    await progress.postpone(tx, delayMs);
-    return { attempts, delayMs };
-  });
+  const attempts = await countFailure(sql, { consumer, eventId: envelope.eventId }, error);
   log.warn(
     { consumer, eventId: envelope.eventId, type: envelope.type, attempts, err: error },
     "an event was not handled",
   );
-  if (attempts >= contract.maxAttempts) return dead(work, "exhausted", error, attempts);
+  if (attempts >= contract.maxAttempts) return dead(work, { reason: "exhausted", error });
+  const delay = retryDelaysMs[Math.min(attempts, retryDelaysMs.length) - 1] ?? 0;
+  const delayMs = Math.round(delay * (0.8 + 0.4 * Math.random()));
+  // Not in one transaction with the count: those that handle the event lock key and count in the other order.
+  await progress.postpone(delayMs);
   return { kind: "nak", delayMs };
 }
 
-async function dead(work: Work, reason: DeadReason, error: unknown, attempts: number): Promise<Answer> {
+/** Why a message is given up. */
+interface Death {
+  readonly reason: DeadReason;
+  readonly error: unknown;
+  /** Attempts that are not counted yet. Defaults to 0. */
+  readonly newAttempts?: number;
+  /** The dead event that the message waits for. */
+  readonly blockedBy?: string | undefined;
+}
+
+async function dead(work: Work, death: Death): Promise<Answer> {
   const { message, progress, replay } = work;
   const { eventId, type, key } = work.envelope;
-  const { sql, consumer, clock, log } = work.processing;
+  const { sql, consumer, instance, clock, log } = work.processing;
+  const { reason, error, newAttempts = 0, blockedBy } = death;
   const deaths = (replay?.deaths ?? 0) + 1;
+  const letter = { consumer, instance, message, eventId, reason, error, deaths, newAttempts, blockedBy };
   const written = await commitIf(sql, async (tx) => {
     if (!(await progress.bury(tx, reason))) return false;
-    await publishDeadLetter(tx, { consumer, message, eventId, reason, deaths, error, attempts });
+    await publishDeadLetter(tx, letter);
     return true;
   });
   if (!written) return gapAnswer(message, undefined, clock);
-  log.error({ consumer, eventId, type, key, reason, attempts, err: error }, "an event became a dead letter");
+  log.error({ consumer, eventId, type, key, reason, err: error }, "an event became a dead letter");
   return ACK;
 }
 
@@ -274,8 +318,4 @@ function gapAnswer(message: JsMsg, retryAt: Date | undefined, clock: Clock): Ans
     kind: "nak",
     delayMs: Math.round(Math.max(untilRetryMs, backoffMs) * (0.8 + 0.4 * Math.random())),
   };
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error;
 }

@@ -13,7 +13,7 @@ export interface Progress {
   /** Goes past the message as a dead letter. False if it is not its turn: then it is no dead letter yet. */
   bury(tx: Tx, reason: DeadReason): Promise<boolean>;
   /** Lets the messages behind this one, which failed, know when to come again. */
-  postpone(tx: Tx, delayMs: number): Promise<void>;
+  postpone(delayMs: number): Promise<void>;
 }
 
 /** Why a message did not pass. */
@@ -21,6 +21,8 @@ export interface Judgement {
   readonly verdict: Verdict;
   /** When the one that it waits for is tried again, if that is known. */
   readonly retryAt?: Date | undefined;
+  /** The dead event that it waits for, if it is blocked and that is known. */
+  readonly blockedBy?: string | undefined;
 }
 
 /** What is to be done with a message that did not pass. */

@@ -18,6 +18,7 @@ import type { Progress } from "./progress.ts";
 
 /** What the gate needs to know beside the place of an event. */
 export interface StrictOptions {
+  readonly eventId: string;
   readonly onDead: OnDead;
   /** Whether the key's event before this one can still come; asked of the stream now. */
   readonly predecessorIsGone: () => Promise<boolean>;
@@ -30,16 +31,20 @@ export function strictProgress(sql: Sql, place: Place, options: StrictOptions): 
     async judge() {
       const cursor = await cursorOf(sql, place);
       const verdict = await judge(place.seq, cursor, options.predecessorIsGone);
-      return { verdict, retryAt: cursor?.retryAt ?? undefined };
+      return { verdict, retryAt: cursor?.retryAt ?? undefined, blockedBy: cursor?.parkedBy ?? undefined };
     },
-    bury: (tx, reason) => passerOf(reason, options.onDead)(tx, place),
-    postpone: (tx, delayMs) => postpone(tx, place, delayMs),
+    bury: (tx, reason) => passerOf(reason, options)(tx, place),
+    postpone: (delayMs) => postpone(sql, place, delayMs),
   };
 }
 
 /** How a consumer goes past a dead letter. */
-function passerOf(reason: DeadReason, onDead: OnDead): (tx: Tx, place: Place) => Promise<boolean> {
-  if (onDead === OnDead.PARK_KEY) return reason === "history_lost" ? parkPastLost : park;
+function passerOf(
+  reason: DeadReason,
+  { onDead, eventId }: StrictOptions,
+): (tx: Tx, place: Place) => Promise<boolean> {
+  if (onDead === OnDead.PARK_KEY)
+    return (tx, place) => (reason === "history_lost" ? parkPastLost : park)(tx, place, eventId);
   // Blocked, though dead letters are skipped: the key was parked before the contract changed.
   return reason === "history_lost" || reason === "blocked" ? passLost : skip;
 }
