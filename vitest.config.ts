@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** What looks at files only, so that `make check` needs no servers. */
-const STATIC = ["tests/architecture.test.ts", "tests/lockfile.test.ts"];
+const STATIC = ["tests/architecture.test.ts", "tests/event-contracts.test.ts", "tests/lockfile.test.ts"];
 
 export default defineConfig({
   test: {

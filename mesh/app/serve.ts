@@ -2,6 +2,7 @@ import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { AdminService } from "../../gen/mesh/admin/v1/admin_service_pb.ts";
 import { streamContract } from "../contract/event.ts";
+import { assertEvents } from "../contract/event-problems.ts";
 import type { Running } from "../core/process.ts";
 import { consume } from "../events/consume.ts";
 import type { EventHandler } from "../events/handlers.ts";
@@ -77,6 +78,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
   }
 
   try {
+    assertEvents([contract, ...messagesOf(duties)].map(({ file }) => file));
     const services = [contract, ...targets.flatMap((target) => target.service ?? [])];
     const onChange = () => {
       for (const target of targets) target.reload();
@@ -120,6 +122,12 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     await stop();
     throw error;
   }
+}
+
+/** All that the service publishes, sends and handles. */
+function messagesOf({ publishes, sends = [], handles = {} }: Duties): DescMessage[] {
+  const handled = Object.values(handles).flatMap((each) => each.flatMap(({ schema }) => schema ?? []));
+  return [...(publishes ? [publishes] : []), ...sends, ...handled];
 }
 
 /** The streams that these messages go to, each once. */

@@ -17,6 +17,9 @@ import {
   subscriptions,
 } from "../../gen/mesh/event/v1/event_pb.ts";
 
+/** What a contract lists in place of types when its subscription takes all of them. */
+export const ANY_TYPE = "*";
+
 const DAY_MS = 86_400_000;
 
 /** What the contract says of one event or command, with the defaults filled in. */

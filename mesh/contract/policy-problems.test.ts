@@ -278,6 +278,7 @@ const methods = ofShop.flatMap((service) => service.methods);
 
 test("the shop has the services that are checked here", () => {
   expect(ofShop.map(({ name }) => name).sort()).toEqual([
+    "AuditService",
     "CustomerService",
     "OrderService",
     "PaymentService",

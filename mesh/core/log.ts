@@ -5,7 +5,7 @@ import { currentWork } from "./work.ts";
 export type Log = Pick<Logger, "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "child">;
 
 // A second line of defence: code logs ids and counts, never requests.
-const SECRETS = [
+const PRIVATE = [
   "password",
   "payment_token",
   "paymentToken",
@@ -13,6 +13,9 @@ const SECRETS = [
   "accessToken",
   "authorization",
   "cookie",
+  "email",
+  "display_name",
+  "displayName",
 ];
 
 /** Makes the logger of one process: JSON lines on standard output, nothing secret in them. */
@@ -26,7 +29,7 @@ export function createLog(
       base: { service, instance },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRETS.flatMap((key) => [key, `*.${key}`]), censor: "[redacted]" },
+      redact: { paths: PRIVATE.flatMap((key) => [key, `*.${key}`]), censor: "[redacted]" },
       mixin() {
         const work = currentWork();
         return work

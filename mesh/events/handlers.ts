@@ -1,5 +1,5 @@
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
-import { eventContract, type SubscriptionContract } from "../contract/event.ts";
+import { ANY_TYPE, eventContract, type SubscriptionContract } from "../contract/event.ts";
 import type { Tx } from "../store/transaction.ts";
 import type { Envelope, Headers } from "./envelope.ts";
 
@@ -21,6 +21,8 @@ export interface RawMessage {
   readonly payload: Uint8Array;
 }
 
+export { ANY_TYPE };
+
 /** What a service does about one type of event, or about all. */
 export interface EventHandler {
   /** The type, as the contract lists it. */
@@ -29,9 +31,6 @@ export interface EventHandler {
   readonly schema: DescMessage | undefined;
   readonly handle: (tx: Tx, event: never, meta: EventMeta) => Promise<void>;
 }
-
-/** What a contract lists in place of types when its subscription takes all of them. */
-export const ANY_TYPE = "*";
 
 /**
  * Says what to do about a type of event. The effect belongs into `tx`: it becomes durable together with the fact that

@@ -1,0 +1,160 @@
+import { type DescFile, type DescMessage, type DescService, getOption } from "@bufbuild/protobuf";
+import { Kind, Ordering, subscriptions } from "../../gen/mesh/event/v1/event_pb.ts";
+import {
+  ANY_TYPE,
+  contractProblems,
+  type EventContract,
+  eventContract,
+  isContracted,
+  type SubscriptionContract,
+  streamContract,
+  subscriptionContract,
+} from "./event.ts";
+
+/** How much is known of the contracts that are looked at. */
+export interface EventProblemsOptions {
+  /** True if they are all that there are: then who is not among them does not exist. Defaults to false. */
+  readonly isWhole?: boolean;
+}
+
+/** Throws one error that names every problem of {@link eventProblems} in these files. */
+export function assertEvents(files: readonly DescFile[]): void {
+  const problems = eventProblems(files);
+  if (problems.length === 0) return;
+  const lines = problems.map((problem) => `  - ${problem}`).join("\n");
+  throw new Error(`the contract has ${problems.length} problem(s) of events and commands:\n${lines}`);
+}
+
+/**
+ * What cannot work about the events, commands, streams and subscriptions of these files, each as "name: what". Empty if
+ * nothing is wrong.
+ */
+export function eventProblems(
+  given: readonly DescFile[],
+  { isWhole = false }: EventProblemsOptions = {},
+): string[] {
+  const files = [...new Set(given)];
+  const stated = files.flatMap((file) => file.messages.filter(isContracted));
+  const [broken, sound] = [new Map<DescMessage, string[]>(), new Map<DescMessage, EventContract>()];
+  for (const message of stated) {
+    const problems = [...contractProblems(message)];
+    if (problems.length > 0) broken.set(message, problems);
+    else sound.set(message, eventContract(message));
+  }
+  const services = files.flatMap((file) => file.services);
+  const known: Known = { sound: [...sound.values()], broken: [...broken.keys()], services, isWhole };
+  return [
+    ...[...broken].flatMap(([{ typeName }, problems]) => problems.map((each) => `${typeName}: ${each}`)),
+    ...[...sound].flatMap(([message, contract]) =>
+      [...messageProblems(message, contract, known)].map((each) => `${message.typeName}: ${each}`),
+    ),
+    ...streamProblems(files),
+    ...services.flatMap((service) => [...serviceProblems(service, known)]),
+  ];
+}
+
+interface Known {
+  readonly sound: readonly EventContract[];
+  /** Messages whose contracts were complained about already. */
+  readonly broken: readonly DescMessage[];
+  readonly services: readonly DescService[];
+  readonly isWhole: boolean;
+}
+
+const TOKEN = /^[a-z0-9_-]+$/;
+
+function* messageProblems(
+  message: DescMessage,
+  contract: EventContract,
+  { sound, services, isWhole }: Known,
+): Generator<string> {
+  const { kind, owner, aggregate, major, name, ttlMs } = contract;
+  const [service, version] = message.file.proto.package.split(".").slice(-2);
+  if (owner !== service) yield `its owner is ${owner}, but it stands in the package of ${service}`;
+  if (version !== `v${major}`) yield `its major is ${major}, but its package says ${version}`;
+  if (!TOKEN.test(aggregate)) yield `its aggregate "${aggregate}" is no token of a subject`;
+  const others = sound.filter(
+    (each) => each !== contract && each.kind === kind && each.aggregate === aggregate,
+  );
+  for (const other of others) {
+    // Each pair once.
+    if (other.type < contract.type) continue;
+    if (other.owner !== owner) yield `${owner} publishes ${aggregate}, and so does ${other.owner}`;
+    if (other.name === name && other.major === major) yield `its subject is that of ${other.type} too`;
+  }
+  if (ttlMs !== undefined && ttlMs > streamContract(message).maxAgeMs)
+    yield "its ttl is longer than its stream keeps it";
+  if (kind === Kind.COMMAND && isWhole) {
+    const handlers = services.flatMap((each) =>
+      subscriptionsOf(each).filter(({ handles }) => handles.includes(contract.type)),
+    );
+    if (handlers.length !== 1)
+      yield `a command has one receiver, but ${handlers.length} subscriptions handle it`;
+  }
+}
+
+/** Streams that are stated twice, differently, and those that cannot be. */
+function* streamProblems(files: readonly DescFile[]): Generator<string> {
+  const stated = new Map<string, { file: string; plan: string }>();
+  for (const { proto, messages } of files) {
+    const message = messages.find((each) => isContracted(each) && [...contractProblems(each)].length === 0);
+    if (!message) continue;
+    const contract = streamContract(message);
+    if (contract.duplicateWindowMs > contract.maxAgeMs)
+      yield `${proto.name}: the duplicate_window of ${contract.name} is longer than its max_age`;
+    const plan = JSON.stringify(contract);
+    const before = stated.get(contract.name);
+    if (before && before.plan !== plan)
+      yield `${proto.name}: states the stream ${contract.name} otherwise than ${before.file}`;
+    stated.set(contract.name, { file: proto.name, plan });
+  }
+}
+
+function* serviceProblems(service: DescService, known: Known): Generator<string> {
+  const names = new Set<string>();
+  for (const subscription of subscriptionsOf(service)) {
+    const { name } = subscription;
+    const where = `${service.typeName} "${name}"`;
+    if (!TOKEN.test(name)) yield `${where}: its name is no token of a subject`;
+    if (names.has(name)) yield `${where}: there are two of this name`;
+    names.add(name);
+    for (const problem of subscriptionProblems(service, subscription, known)) yield `${where}: ${problem}`;
+  }
+}
+
+const STRENGTH: Readonly<Record<number, number>> = {
+  [Ordering.NONE]: 0,
+  [Ordering.LATEST]: 1,
+  [Ordering.STRICT]: 2,
+};
+
+function* subscriptionProblems(
+  service: DescService,
+  { kind, aggregate, handles, ordering }: SubscriptionContract,
+  { sound, broken, isWhole }: Known,
+): Generator<string> {
+  const owner = service.file.proto.package.split(".").at(-2);
+  if (kind === Kind.COMMAND && aggregate !== owner)
+    yield `it handles the commands to ${aggregate}, but only those to ${owner} are its own`;
+  if (handles.length === 0) yield "it handles nothing";
+  for (const type of handles.filter((each) => each !== ANY_TYPE)) {
+    const found = sound.find((each) => each.type === type);
+    if (found && (found.kind !== kind || found.aggregate !== aggregate))
+      yield `${type} is not among the ${kind === Kind.COMMAND ? "commands" : "events"} of ${aggregate}`;
+    if (!found && isWhole && !broken.some(({ typeName }) => typeName === type)) yield `there is no ${type}`;
+  }
+  // All that comes by counts, handled or not: a message without a number has no place in an order.
+  const weaker = sound.filter(
+    (each) =>
+      each.kind === kind && each.aggregate === aggregate && strength(each.ordering) < strength(ordering),
+  );
+  for (const { type } of weaker) yield `its ordering is stronger than that of ${type}`;
+}
+
+function strength(ordering: Ordering): number {
+  return STRENGTH[ordering] ?? 0;
+}
+
+function subscriptionsOf(service: DescService): SubscriptionContract[] {
+  return getOption(service, subscriptions).map(({ name }) => subscriptionContract(service, name));
+}
