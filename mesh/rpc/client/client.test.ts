@@ -224,7 +224,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
       },
     });
     const orders = meshClient(OrderService, opened(order.endpoint, "grpc"));
-    const call = orders.getOrder({ orderId: "o1" }, { timeoutMs: 100 });
+    const call = orders.getOrder({ orderId: "o1" }, { timeoutMs: 1_000 });
     await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
     await left.promise;
   });
