@@ -7,6 +7,8 @@ export interface ServerPlan {
   /** How long a call takes: the median if `sigma` is given (lognormal), else the mean (exponential). Milliseconds. */
   readonly workMs: number;
   readonly sigma?: number;
+  /** How long a call may take by its contract, which both sides read. Milliseconds. */
+  readonly timeoutMs: number;
   /** Takes all it is sent, and works on it though its caller has gone: a server without the mesh's protections. */
   readonly doesEverything?: boolean;
 }

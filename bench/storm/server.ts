@@ -10,6 +10,7 @@ import { type MeshServer, startServer } from "../../mesh/rpc/server/server.ts";
 import { random } from "../../mesh/testing/random.ts";
 import { SimulatedService, work } from "../../mesh/testing/simulator/contract.ts";
 import { exponential, lognormal } from "../../mesh/testing/simulator/distributions.ts";
+import { variantOf } from "../../mesh/testing/simulator/variants.ts";
 import { workers } from "../../mesh/testing/simulator/workers.ts";
 import type { ServerPlan } from "./plan.ts";
 
@@ -32,7 +33,9 @@ async function handle() {
 const HOST = "127.0.0.1";
 const routes = (router: ConnectRouter) =>
   router.service(SimulatedService, { [work.localName]: handle } as ServiceImpl<typeof SimulatedService>);
-const mesh = () => startServer({ host: HOST, port, services: [SimulatedService], routes, log: silentLog });
+const policies = variantOf({ method: { timeoutMs: plan.timeoutMs } });
+const mesh = () =>
+  startServer({ host: HOST, port, services: [SimulatedService], routes, log: silentLog, policies });
 
 /** What the libraries make of it, without the mesh. */
 async function bare(): Promise<Pick<MeshServer, "port" | "stop">> {

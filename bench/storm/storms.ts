@@ -30,19 +30,24 @@ const ms = (value: number) => `${value.toFixed(0)} ms`;
 const seconds = (value: number) => (Number.isFinite(value) ? `${(value / 1_000).toFixed(0)} s` : "never");
 
 // Eight at a time, 45 ms on average: 177 calls a second.
-const BUSY: ServerPlan = { workers: 8, workMs: 40, sigma: 0.5 };
+const BUSY: ServerPlan = { workers: 8, workMs: 40, sigma: 0.5, timeoutMs: 1_000 };
 const BUSY_CAPACITY = (8 * 1_000) / (40 * Math.exp(0.5 ** 2 / 2));
 // Three of them have far more than the 150 calls a second that they get.
-const QUICK: ServerPlan = { workers: 8, workMs: 10, sigma: 0.5 };
+const QUICK: ServerPlan = { workers: 8, workMs: 10, sigma: 0.5, timeoutMs: 10_000 };
 const QUICK_RPS = 150;
-// As in the simulator: the fewer calls there are, the larger the share of those that look whether a slow one is well again.
-const SLOW_RPS = 600;
+// The fewer calls there are, the larger the share of those that look whether a slow one is well again; more than this, and
+// the machine itself is the slow one.
+const SLOW_RPS = 300;
 
 const overload: Storm = {
   name: "overload",
   seconds: 70,
   async run(say) {
-    const variant: Variant = { ...ONCE, method: { timeoutMs: 1_000 }, service: { breaker: NO_BREAKER } };
+    const variant: Variant = {
+      ...ONCE,
+      method: { timeoutMs: BUSY.timeoutMs },
+      service: { breaker: NO_BREAKER },
+    };
     const forMs = 30_000;
     const flood = async (plan: ServerPlan, times: number) => {
       const { port } = await startServer(plan);
@@ -160,14 +165,14 @@ const retryStorm: Storm = {
   async run(say) {
     const faultMs = 15_000;
     const endMs = 65_000;
-    const plan: ServerPlan = { workers: 10, workMs: 100 };
+    const plan: ServerPlan = { workers: 10, workMs: 100, timeoutMs: 2_000 };
     const ride = async (server: ServerPlan, variant: Variant) => {
       const { port, slow } = await startServer(server);
       const calling = callFrom({
         ports: [port],
         rps: 70,
         forMs: endMs,
-        variant: { ...variant, method: { timeoutMs: 2_000 } },
+        variant: { ...variant, method: { timeoutMs: server.timeoutMs } },
       });
       await pause(faultMs);
       slow(5);
