@@ -53,7 +53,8 @@ check-proto: $(INSTALLED)
 check-gen: $(INSTALLED)
 	buf generate
 	node tools/contracts/service-config.ts
-	git diff --exit-code --stat -- gen contracts/service-config
+	node tools/contracts/nats-permissions.ts
+	git diff --exit-code --stat -- gen contracts/service-config contracts/nats
 
 .PHONY: breaking
 breaking: $(INSTALLED) ## Compare the contracts with every release and with the main branch
@@ -66,6 +67,10 @@ gen: $(INSTALLED) ## Generate gen/ from proto/
 .PHONY: service-config
 service-config: setup ## Write the call policies as gRPC service config, for clients in other languages
 	@node tools/contracts/service-config.ts
+
+.PHONY: nats-permissions
+nats-permissions: setup ## Write what each service may do at a NATS broker, for nats-server's configuration
+	@node tools/contracts/nats-permissions.ts
 
 .PHONY: format
 format: $(INSTALLED) ## Format code and contracts

@@ -38,7 +38,7 @@ const AWAY_MS = 250;
  * database; the broker may come later.
  */
 export async function openParts(service: string, config: PartsConfig, migrations: URL): Promise<Parts> {
-  const { instance, databaseUrl, natsUrl, logLevel } = config;
+  const { instance, databaseUrl, natsUrl, natsCreds, natsCa, logLevel } = config;
   const log = createLog({ service, instance, level: logLevel });
   const sql = connect({ url: databaseUrl, name: instance });
   const sets = [...MESH_MIGRATIONS, { set: service, folder: migrations }];
@@ -46,7 +46,14 @@ export async function openParts(service: string, config: PartsConfig, migrations
     await sql.end({ timeout: 1 });
     throw error;
   });
-  const nats = openNats({ url: natsUrl, name: instance, log });
+  const nats = openNats({
+    url: natsUrl,
+    ...(natsCreds && { credsFile: natsCreds }),
+    ...(natsCa && { caFile: natsCa }),
+    name: instance,
+    inboxPrefix: `_INBOX_${service}`,
+    log,
+  });
   const telemetry = openTelemetry(config, { service, instance, log });
   const policies = readPolicies();
   const clients = { policies, telemetry, log, nats };

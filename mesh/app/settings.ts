@@ -1,4 +1,4 @@
-import { type Config, choice, integer, port, text, url } from "../core/config.ts";
+import { type Config, choice, integer, port, text, url, urls } from "../core/config.ts";
 import { faultSetting } from "../rpc/server/faults.ts";
 import { telemetrySettings } from "../telemetry/settings.ts";
 
@@ -10,7 +10,11 @@ export const serviceSettings = {
   /** Names this process among those of its service, in logs and at the broker. */
   instance: text("INSTANCE", "1"),
   databaseUrl: url("DATABASE_URL", ["postgres", "postgresql"]),
-  natsUrl: url("NATS_URL", ["nats", "tls"]),
+  natsUrl: urls("NATS_URL", ["nats", "tls"]),
+  /** A credentials file for it; empty for none. */
+  natsCreds: text("NATS_CREDS", ""),
+  /** A file of certificates that its own may be signed by; empty for the system's. */
+  natsCa: text("NATS_CA", ""),
   logLevel: choice("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   /**
    * Whether callers must prove who they are. `off` is all there is so far, so it has no default: nobody opens a port

@@ -60,13 +60,28 @@ export function choice<const T extends string>(name: string, words: readonly T[]
 /** A URL of one of the given schemes. Its text is never quoted in an error, because it may hold a password. */
 export function url(name: string, schemes: readonly string[], fallback?: string): Setting<string> {
   const parse = (raw: string) => {
-    const scheme = URL.canParse(raw) ? new URL(raw).protocol.slice(0, -1) : undefined;
-    if (scheme === undefined || !schemes.includes(scheme)) {
+    if (!isUrlOf(raw, schemes)) {
       throw new Error(`must be a URL that begins with ${schemes.map((s) => `${s}://`).join(" or ")}`);
     }
     return raw;
   };
   return setting(name, parse, fallback);
+}
+
+/** One URL, or several with commas between them. */
+export function urls(name: string, schemes: readonly string[], fallback?: string): Setting<string> {
+  const parse = (raw: string) => {
+    if (!raw.split(",").every((each) => isUrlOf(each, schemes))) {
+      const beginnings = schemes.map((s) => `${s}://`).join(" or ");
+      throw new Error(`must be URLs that begin with ${beginnings}, with commas between them`);
+    }
+    return raw;
+  };
+  return setting(name, parse, fallback);
+}
+
+function isUrlOf(raw: string, schemes: readonly string[]): boolean {
+  return URL.canParse(raw) && schemes.includes(new URL(raw).protocol.slice(0, -1));
 }
 
 function setting<T>(name: string, parse: (raw: string) => T, fallback: T | undefined): Setting<T> {

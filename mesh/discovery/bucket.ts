@@ -7,8 +7,9 @@ import {
   StorageType,
 } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
-import { createInbox, type NatsConnection, nanos } from "@nats-io/nats-core";
+import { type NatsConnection, nanos } from "@nats-io/nats-core";
 import { raceSignal } from "../core/race.ts";
+import { inboxOf } from "../nats/connection.ts";
 import { MAX_ENTRY_BYTES } from "./entry.ts";
 
 const BUCKET = "weft_registry";
@@ -69,7 +70,7 @@ export async function watchBucket(
     jetstreamManager(connection, { checkAPI: false, timeout: ANSWER_WITHIN_MS }),
     signal,
   );
-  const deliverTo = { deliver_subject: createInbox(), idle_heartbeat: nanos(IDLE_HEARTBEAT_MS) };
+  const deliverTo = { deliver_subject: inboxOf(connection), idle_heartbeat: nanos(IDLE_HEARTBEAT_MS) };
   const added = manager.consumers.add(STREAM, {
     ...deliverTo,
     ack_policy: AckPolicy.None,

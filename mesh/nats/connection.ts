@@ -1,4 +1,5 @@
-import type { NatsConnection } from "@nats-io/nats-core";
+import { readFileSync } from "node:fs";
+import { createInbox, credsAuthenticator, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
@@ -21,7 +22,14 @@ export interface Online {
 
 /** Where the broker is. */
 export interface NatsOptions {
+  /** A server, or several of a cluster with commas between them. */
   readonly url: string;
+  /** A credentials file, as `nsc` writes it; read at each dial, so that a new one is used from then on. */
+  readonly credsFile?: string;
+  /** A file of the certificates that the server's own may be signed by; the system's if there is none. */
+  readonly caFile?: string;
+  /** What the subjects begin with on which answers come: a server can keep others from listening there. Defaults to `_INBOX`. */
+  readonly inboxPrefix?: string;
   /** Shown in the broker's list of connections. */
   readonly name: string;
   readonly log: Log;
@@ -34,7 +42,8 @@ const RECONNECT_MS = 250;
  * has not sent when it dials anew and leaves requests without an answer to their timeouts, so callers race their
  * requests with `lost`.
  */
-export function openNats({ url, name, log }: NatsOptions): Nats {
+export function openNats(options: NatsOptions): Nats {
+  const { name, log, inboxPrefix } = options;
   const closing = new AbortController();
   let state = Promise.withResolvers<Online>();
   let opened: NatsConnection | undefined;
@@ -72,8 +81,9 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
     for (let said = false; !closing.signal.aborted; said = true) {
       try {
         return await connect({
-          ...serverOf(url),
+          ...serverOf(options),
           name,
+          ...(inboxPrefix && { inboxPrefix }),
           reconnect: true,
           maxReconnectAttempts: -1,
           reconnectTimeWait: RECONNECT_MS,
@@ -110,19 +120,23 @@ export function openNats({ url, name, log }: NatsOptions): Nats {
   };
 }
 
-/** The server and what it is shown, as the client wants them: it takes no credentials from a URL. A name alone is a token. */
-function serverOf(url: string): {
-  servers: string;
-  user?: string;
-  pass?: string;
-  token?: string;
-  tls?: object;
-} {
-  const { protocol, host, username, password } = new URL(url);
+/** A subject of one's own, on which the broker lets this connection listen. */
+export function inboxOf(connection: NatsConnection): string {
+  // The client keeps the prefix to itself, and asks for it again here.
+  const { options } = connection as { options?: { inboxPrefix?: string } };
+  return createInbox(options?.inboxPrefix);
+}
+
+/** The servers and what they are shown, as the client wants them: it takes no credentials from a URL. A name alone is a token. */
+function serverOf({ url, credsFile, caFile }: NatsOptions) {
+  const urls = url.split(",").map((each) => new URL(each));
+  const { username, password } = urls[0] as URL;
   const [user, pass] = [decodeURIComponent(username), decodeURIComponent(password)];
+  const isEncrypted = caFile !== undefined || urls.some(({ protocol }) => protocol === "tls:");
   return {
-    servers: host,
-    ...(protocol === "tls:" && { tls: {} }),
+    servers: urls.map(({ host }) => host),
+    ...(isEncrypted && { tls: caFile === undefined ? {} : { caFile } }),
     ...(user && (pass ? { user, pass } : { token: user })),
+    ...(credsFile !== undefined && { authenticator: credsAuthenticator(readFileSync(credsFile)) }),
   };
 }

@@ -1,21 +1,30 @@
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescFile, DescMessage, DescService } from "@bufbuild/protobuf";
 
 const GEN = join(import.meta.dirname, "../../gen");
 
 /** Every service of the shop's contracts, from the generated code, by name. */
 export async function shopServices(): Promise<DescService[]> {
-  const files = readdirSync(join(GEN, "shop"), { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith("_service_pb.ts"))
-    .map((file) => join(GEN, "shop", file));
-  const modules = await Promise.all(files.sort().map((file) => import(pathToFileURL(file).href)));
-  const services = modules.flatMap((module) => Object.values(module).filter(isService));
+  const services = (await shopFiles()).flatMap((file) => file.services);
   if (services.length === 0) throw new Error(`there is no service in ${relative(process.cwd(), GEN)}`);
   return services;
 }
 
-function isService(value: unknown): value is DescService {
-  return typeof value === "object" && value !== null && (value as { kind?: unknown }).kind === "service";
+/** Every message of the shop's contracts that stands in no other. */
+export async function shopMessages(): Promise<DescMessage[]> {
+  return (await shopFiles()).flatMap((file) => file.messages);
+}
+
+async function shopFiles(): Promise<DescFile[]> {
+  const paths = readdirSync(join(GEN, "shop"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith("_pb.ts"))
+    .map((path) => join(GEN, "shop", path));
+  const modules = await Promise.all(paths.sort().map((path) => import(pathToFileURL(path).href)));
+  return modules.flatMap((module) => Object.values(module).filter(isFile));
+}
+
+function isFile(value: unknown): value is DescFile {
+  return typeof value === "object" && value !== null && (value as { kind?: unknown }).kind === "file";
 }

@@ -57,6 +57,8 @@ export interface NatsOptions {
   readonly dataDir: string;
   /** Of 127.0.0.1. */
   readonly port: number;
+  /** More of its settings, in a file. */
+  readonly configFile?: string;
   readonly log: Log;
   /** Gives up a start that is under way. */
   readonly signal?: AbortSignal;
@@ -66,7 +68,8 @@ export interface NatsOptions {
  * Starts nats-server with JetStream on 127.0.0.1 only, and returns once it greets its clients. What an earlier, killed
  * run left running is stopped first.
  */
-export async function startNats({ binary, dataDir, port, log, signal }: NatsOptions): Promise<OwnServer> {
+export async function startNats(options: NatsOptions): Promise<OwnServer> {
+  const { binary, dataDir, port, configFile, log, signal } = options;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   await stopLeftOverNats(dataDir, log);
   return startOwnServer({
@@ -76,6 +79,7 @@ export async function startNats({ binary, dataDir, port, log, signal }: NatsOpti
     args: [
       ...["--name", "weft", "--addr", "127.0.0.1", "--port", String(port)],
       ...["--jetstream", "--store_dir", dataDir, "--pid", pidFileIn(dataDir)],
+      ...(configFile === undefined ? [] : ["--config", configFile]),
     ],
     cwd: dataDir,
     env: { PATH: "/usr/bin:/bin" },
