@@ -42,6 +42,7 @@ describe("the defaults", () => {
       hedge: undefined,
       cache: undefined,
       allowsFallback: false,
+      fallbackTimeoutMs: 50,
     });
   });
 
@@ -128,7 +129,7 @@ describe("what is stated", () => {
           negativeTtl: seconds(1),
           varyHeaders: ["X-Tenant", "Authorization"],
         },
-        fallback: { allowed: true },
+        fallback: { allowed: true, timeout: seconds(0.2) },
       },
       { idempotency: "NO_SIDE_EFFECTS" },
     );
@@ -159,6 +160,7 @@ describe("what is stated", () => {
         varyHeaders: ["authorization", "x-tenant"],
       },
       allowsFallback: true,
+      fallbackTimeoutMs: 200,
     });
   });
 

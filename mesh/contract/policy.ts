@@ -93,6 +93,8 @@ export interface MethodPolicy {
   readonly hedge: HedgePolicy | undefined;
   readonly cache: CachePolicy | undefined;
   readonly allowsFallback: boolean;
+  /** How long the caller's own answer may take. */
+  readonly fallbackTimeoutMs: number;
 }
 
 /** How many retries the calls to a service may add. */
@@ -190,6 +192,7 @@ export function methodPolicy(method: DescMethod, overrides?: Overrides, call?: M
     hedge: redundancy.case === "hedge" ? hedgePolicy(redundancy.value) : undefined,
     cache: stated.cache && cachePolicy(stated.cache),
     allowsFallback: stated.fallback?.allowed ?? false,
+    fallbackTimeoutMs: ms(stated.fallback?.timeout, 50),
   };
 }
 
@@ -326,6 +329,7 @@ function tunedBy(call: MethodPolicy, method: MethodPolicy): MethodPolicy {
         : undefined,
     cache: hasNoSideEffects ? call.cache : undefined,
     allowsFallback: method.allowsFallback,
+    fallbackTimeoutMs: method.fallbackTimeoutMs,
   };
 }
 

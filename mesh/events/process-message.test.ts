@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { OnDead, OnUnknownType } from "../../gen/mesh/event/v1/event_pb.ts";
+import { OnDead, OnUnknownType, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { PermanentError } from "../core/errors.ts";
@@ -101,6 +101,15 @@ test("a new consumer begins a key with the first event that the stream still hol
   expect((await deliver(three)).kind).toBe("ack");
   expect((await deliver(four)).kind).toBe("ack");
   expect(await effectsOf(contract, "a")).toEqual([3, 4]);
+});
+
+test("a LATEST consumer does not take an event for an old one because of a type that it does not handle", async () => {
+  const contract = toys({ ordering: Ordering.LATEST });
+  const { deliver } = consumerOf(contract);
+  const [, two, three] = messagesOf("a", 3) as [ToyMessage, ToyMessage, ToyMessage];
+  expect(await deliver({ ...three, event: "Painted" })).toEqual({ kind: "ack" });
+  expect(await deliver(two)).toEqual({ kind: "ack" });
+  expect(await effectsOf(contract, "a")).toEqual([2]);
 });
 
 test("an event whose predecessor nobody knows any more begins its key", async () => {

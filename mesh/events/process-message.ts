@@ -64,10 +64,15 @@ export async function processMessage(
   signal: AbortSignal,
   replay?: Replay,
 ): Promise<Answer> {
-  const { consumer, clock, log } = processing;
+  const { consumer, contract, clock, log } = processing;
   const progress = progressOf(processing, message, envelope, replay);
   const handler = processing.handlers.get(envelope.type) ?? processing.handlers.get(ANY_TYPE);
   const work: Work = { processing, message, envelope, handler, progress, replay };
+  // Only STRICT counts them. A replica of the latest state must not take an event that it handles for an old one because
+  // one that it does not handle came first.
+  const isPassedOver = !handler && contract.onUnknownType === OnUnknownType.ADVANCE;
+  if (isPassedOver && contract.ordering !== Ordering.STRICT) return ACK;
+
   try {
     for (let recheck = 0; ; recheck++) {
       if (await enter(work, signal)) return ACK;

@@ -14,7 +14,7 @@ import { mayAnswerInstead } from "./classify.ts";
 import { asDegraded, type Degraded } from "./degraded.ts";
 import { outcomeOf } from "./outcome.ts";
 
-/** What answers in the place of a service, by method: given the request and the error, within 50 milliseconds. */
+/** What answers in the place of a service, by method: given the request and the error, within the time that the contract gives it. */
 export type Fallbacks<S extends DescService> = {
   readonly [K in keyof S["method"]]?: S["method"][K] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, error: unknown) => MessageInitShape<O> | Promise<MessageInitShape<O>>
@@ -31,8 +31,6 @@ export interface FallbackOptions extends Surroundings {
   readonly callerLeftMs?: () => number;
   readonly onDegraded?: (request: Request, how: Degraded) => void;
 }
-
-const WITHIN_MS = 50;
 
 /**
  * Answers in the place of a server that is away, overloaded or too slow: with an answer that was kept, else with what
@@ -59,7 +57,7 @@ export function fallback(options: FallbackOptions): Interceptor {
   async function answerOf(request: UnaryRequest, error: unknown) {
     const { method } = request;
     const answer = method.parent === service ? fallbacks[method.localName] : undefined;
-    const withinMs = Math.min(WITHIN_MS, callerLeftMs());
+    const withinMs = Math.min(policies.method(method).fallbackTimeoutMs, callerLeftMs());
     if (!answer || withinMs <= 0) throw error;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const cancelTimer = clock.after(withinMs, () => reject(error));

@@ -16,6 +16,8 @@ import { testDatabase } from "./database.ts";
 export interface Publisher<T extends DescMessage> {
   /** Publishes an event as its owner would: through an outbox and a relay. Resolves with its number within its key. */
   publish(init: MessageInitShape<T>): Promise<number>;
+  /** The same for another event of the same stream. */
+  publishOther<U extends DescMessage>(schema: U, init: MessageInitShape<U>): Promise<number>;
 }
 
 /** Publishes events of one type to the broker of the test file. */
@@ -33,14 +35,13 @@ export async function testPublisher<T extends DescMessage>(schema: T): Promise<P
     await nats.close();
     await sql.end({ timeout: 1 });
   });
-  return {
-    publish: (init) =>
-      transaction(sql, async (tx) => {
-        await publish(tx, schema, init);
-        const [row] = await tx<{ key_seq: number }[]>`SELECT key_seq FROM outbox ORDER BY id DESC LIMIT 1`;
-        return row?.key_seq ?? 0;
-      }),
-  };
+  const publishOther = <U extends DescMessage>(other: U, init: MessageInitShape<U>) =>
+    transaction(sql, async (tx) => {
+      await publish(tx, other, init);
+      const [row] = await tx<{ key_seq: number }[]>`SELECT key_seq FROM outbox ORDER BY id DESC LIMIT 1`;
+      return row?.key_seq ?? 0;
+    });
+  return { publish: (init) => publishOther(schema, init), publishOther };
 }
 
 const POLL_MS = 10;

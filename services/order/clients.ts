@@ -13,8 +13,14 @@ import { type Line, type Order, refuse, type WantedLine } from "./order.ts";
 /** The other services, in the words of this one. */
 export type Clients = ReturnType<typeof openClients>;
 
+/** What is known here of the others while they cannot be asked. */
+export interface Replicas {
+  knownPrices(productIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  isKnownCustomer(customerId: string): Promise<boolean>;
+}
+
 /** Opens the ways to customer, product and payment. */
-export function openClients(settings: Settings, mesh?: ClientOptions) {
+export function openClients(settings: Settings, replicas: Replicas, mesh?: ClientOptions) {
   const {
     customerTarget,
     customerTransport,
@@ -31,14 +37,35 @@ export function openClients(settings: Settings, mesh?: ClientOptions) {
     product: openTarget({ service: ProductService, target: productTarget, protocol: productTransport }, mesh),
     payment: openTarget({ service: PaymentService, target: paymentTarget, protocol: paymentTransport }, mesh),
   };
-  const customers = meshClient(CustomerService, targets.customer);
-  const products = meshClient(ProductService, targets.product);
+  const customers = meshClient(CustomerService, targets.customer, {
+    fallback: {
+      async getCustomer({ customerId }, error) {
+        if (!(await replicas.isKnownCustomer(customerId))) throw error;
+        return { customer: { customerId } };
+      },
+    },
+  });
+  const products = meshClient(ProductService, targets.product, {
+    fallback: {
+      async batchGetProducts({ productIds }, error) {
+        const prices = await replicas.knownPrices(productIds);
+        return {
+          products: productIds.map((productId) => {
+            const priceCents = prices.get(productId);
+            // Nobody knows whether there is none, or whether we have not heard of it yet.
+            if (priceCents === undefined) throw error;
+            return { productId, price: euro(priceCents) };
+          }),
+        };
+      },
+    },
+  });
   const payments = meshClient(PaymentService, targets.payment);
 
   return {
     targets: Object.values(targets),
 
-    /** Throws CUSTOMER_NOT_FOUND if there is no such customer. */
+    /** Throws CUSTOMER_NOT_FOUND if there is no such customer. While nobody can be asked, one that is known will do. */
     async checkCustomer(customerId: string): Promise<void> {
       await customers.getCustomer({ customerId }).catch((error) => {
         const metadata = { customer_id: customerId };
@@ -48,7 +75,7 @@ export function openClients(settings: Settings, mesh?: ClientOptions) {
       });
     },
 
-    /** The lines with today's prices. Throws PRODUCT_NOT_FOUND if one names no product. */
+    /** The lines with today's prices, or those that were last heard of while nobody can be asked. Throws PRODUCT_NOT_FOUND if one names no product. */
     async price(lines: readonly WantedLine[]): Promise<Line[]> {
       const productIds = lines.map((line) => line.productId);
       const { products: found } = await products.batchGetProducts({ productIds }).catch((error) => {

@@ -1,3 +1,4 @@
+import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
 import {
   OrderCancelledSchema,
   OrderConfirmedSchema,
@@ -5,13 +6,17 @@ import {
   OrderRejectedSchema,
 } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { PaymentRefundedSchema } from "../../gen/shop/payment/v1/payment_event_pb.ts";
+import {
+  ProductCreatedSchema,
+  ProductPriceChangedSchema,
+} from "../../gen/shop/product/v1/product_event_pb.ts";
 import { euro, toCents } from "../../mesh/core/money.ts";
 import { on } from "../../mesh/events/handlers.ts";
 import { publish } from "../../mesh/events/publish.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
 import { toLineMessage } from "./messages.ts";
 import type { Order } from "./order.ts";
-import { setRefunded } from "./store.ts";
+import { keepCustomer, keepPrice, setRefunded } from "./store.ts";
 
 /** Announces that an order was accepted. */
 export function orderPlaced(tx: Tx, { orderId, customerId, lines, totalCents }: Order): Promise<void> {
@@ -46,4 +51,19 @@ export const paymentHandlers = [
   on(PaymentRefundedSchema, async (tx, { orderId, refundedTotal }) => {
     if (refundedTotal) await setRefunded(tx, orderId, toCents(refundedTotal));
   }),
+];
+
+/** Keeps the replica of the prices. */
+export const productHandlers = [
+  on(ProductCreatedSchema, async (tx, { productId, price }) => {
+    if (price) await keepPrice(tx, productId, toCents(price));
+  }),
+  on(ProductPriceChangedSchema, async (tx, { productId, newPrice }) => {
+    if (newPrice) await keepPrice(tx, productId, toCents(newPrice));
+  }),
+];
+
+/** Keeps the replica of who is a customer. */
+export const customerHandlers = [
+  on(CustomerRegisteredSchema, (tx, { customerId }) => keepCustomer(tx, customerId)),
 ];

@@ -110,3 +110,33 @@ export async function isBeingCancelled(tx: Tx, orderId: string, byCustomer: stri
     SELECT 1 FROM order_saga WHERE order_id = ${orderId} AND state = 'COMPENSATING' AND reason = ${byCustomer}`;
   return rows.length > 0;
 }
+
+/** Keeps what a product costs. */
+export async function keepPrice(tx: Tx, productId: string, priceCents: number): Promise<void> {
+  await tx`
+    INSERT INTO product_replica (product_id, price_cents) VALUES (${productId}, ${priceCents})
+    ON CONFLICT (product_id) DO UPDATE SET price_cents = EXCLUDED.price_cents, synced_at = now()`;
+}
+
+/** What these products cost as far as is known here, by their ids; those that nobody has heard of are left out. */
+export async function knownPrices(
+  sql: Queries,
+  productIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await sql<{ product_id: string; price_cents: number }[]>`
+    SELECT product_id, price_cents FROM product_replica WHERE product_id = ANY (${[...productIds]})`;
+  return new Map(rows.map((row) => [row.product_id, row.price_cents]));
+}
+
+/** Keeps that there is this customer. */
+export async function keepCustomer(tx: Tx, customerId: string): Promise<void> {
+  await tx`
+    INSERT INTO customer_replica (customer_id) VALUES (${customerId})
+    ON CONFLICT (customer_id) DO UPDATE SET synced_at = now()`;
+}
+
+/** True if the customer is known here. */
+export async function isKnownCustomer(sql: Queries, customerId: string): Promise<boolean> {
+  const rows = await sql`SELECT 1 FROM customer_replica WHERE customer_id = ${customerId}`;
+  return rows.length > 0;
+}
