@@ -1,7 +1,7 @@
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
-import { getOption, hasOption } from "@bufbuild/protobuf";
+import { getOption } from "@bufbuild/protobuf";
 import { contract, Kind, subscriptions } from "../../gen/mesh/event/v1/event_pb.ts";
-import { eventContract, streamName } from "../contract/event.ts";
+import { eventContract, isContracted, subscriptionContract } from "../contract/event.ts";
 import { serviceName } from "./handlers.ts";
 import { DEAD_LETTERS, REPLAYS } from "./streams.ts";
 import { subjectsOf } from "./subject.ts";
@@ -27,28 +27,26 @@ const REGISTRY = "weft_registry";
  */
 export function permissionsOf(service: string, { services, messages }: Contracts): Permissions {
   const own = services.filter((each) => serviceName(each) === service);
-  const aggregates = new Set(
-    messages
-      .filter((message) => hasOption(message, contract) && getOption(message, contract).kind === Kind.EVENT)
-      .map((message) => eventContract(message))
-      .filter(({ owner }) => owner === service)
-      .map(({ aggregate }) => aggregate),
-  );
-  const kept = [...aggregates].map(streamName);
+  const published = messages.filter(isContracted).filter((message) => {
+    const { kind, owner, senders } = getOption(message, contract);
+    return owner === service || (kind === Kind.COMMAND && senders.includes(service));
+  });
+  const subjects = new Set(published.map((message) => subjectsOf(eventContract(message))));
+  const kept = [...new Set(published.map((message) => eventContract(message).stream)), DEAD_LETTERS.name];
   const read = own.flatMap((each) =>
-    getOption(each, subscriptions).flatMap(({ name, aggregate }) => [
-      { stream: streamName(aggregate), durable: `${service}__${name}` },
+    getOption(each, subscriptions).flatMap(({ name }) => [
+      { stream: subscriptionContract(each, name).stream, durable: `${service}__${name}` },
       { stream: REPLAYS.name, durable: `${service}__${name}__replay` },
     ]),
   );
   return {
     publish: [
-      ...[...aggregates].map(subjectsOf),
+      ...subjects,
       `dlq.${service}.>`,
       "$JS.API.INFO",
-      ...[...kept, DEAD_LETTERS.name, REPLAYS.name].map((stream) => `$JS.API.STREAM.CREATE.${stream}`),
-      ...[...kept, DEAD_LETTERS.name].map((stream) => `$JS.API.STREAM.MSG.GET.${stream}`),
-      ...[...new Set([...kept, DEAD_LETTERS.name, ...read.map(({ stream }) => stream)])].map(
+      ...[...kept, REPLAYS.name].map((stream) => `$JS.API.STREAM.CREATE.${stream}`),
+      ...kept.map((stream) => `$JS.API.STREAM.MSG.GET.${stream}`),
+      ...[...new Set([...kept, ...read.map(({ stream }) => stream)])].map(
         (stream) => `$JS.API.STREAM.INFO.${stream}`,
       ),
       ...read.flatMap(({ stream, durable }) => [
