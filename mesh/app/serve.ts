@@ -30,6 +30,8 @@ import { registerInstance } from "./register-instance.ts";
 export interface Duties {
   /** The service of the contract. */
   readonly contract: DescService;
+  /** Services that it offers beside that one. */
+  readonly offers?: readonly DescService[];
   readonly routes: (router: ConnectRouter) => void;
   /** Pages beside the RPCs. */
   readonly http?: HttpHandler;
@@ -56,7 +58,16 @@ const STOP_CALLS_WITHIN_MS = 4_000;
 /** Starts all that a service does, and ends it in the order in which nothing is cut off. Rejects if it cannot start. */
 export async function serve(parts: Parts, duties: Duties): Promise<App> {
   const { service, sql, nats, log, databaseUrl, config, telemetry, policies } = parts;
-  const { contract, publishes, sends = [], handles = {}, sagas = [], prunes = [], targets = [] } = duties;
+  const {
+    contract,
+    publishes,
+    offers = [],
+    sends = [],
+    handles = {},
+    sagas = [],
+    prunes = [],
+    targets = [],
+  } = duties;
 
   const operators = operatorsBy(config.operatorToken);
   const faults = faultsOnDemand({ settings: config.faults, isOperator: operators.isOperator });
@@ -89,7 +100,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     server = await startServer({
       host: config.host,
       port: config.port,
-      services: [contract, AdminService],
+      services: [contract, ...offers, AdminService],
       routes(router) {
         duties.routes(router);
         router.service(AdminService, adminService(admin));

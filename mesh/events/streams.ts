@@ -61,6 +61,18 @@ export const REPLAYS: StreamPlan = {
   whenFull: "refuseNew",
 };
 
+/** The stream of what operators have done with dead letters. */
+export const DEAD_LETTER_RECORDS: StreamPlan = {
+  name: "DLQ_AUDIT",
+  subjects: ["dlqaudit.>"],
+  maxAgeMs: 365 * DAY_MS,
+  maxBytes: 2 ** 26,
+  maxMessageBytes: 64 * 1024,
+  duplicateWindowMs: 600_000,
+  replicas: 1,
+  whenFull: "refuseNew",
+};
+
 /**
  * Makes the stream if it is not there. One that is there keeps its limits, which may be an operator's; throws if it
  * holds other subjects, because then its messages are not ours.

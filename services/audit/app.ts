@@ -1,9 +1,11 @@
+import { DeadLetterService } from "../../gen/mesh/admin/v1/dead_letter_pb.ts";
 import { AuditService } from "../../gen/shop/audit/v1/audit_service_pb.ts";
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
 import { operatorsBy } from "../../mesh/rpc/server/operators.ts";
 import type { Settings } from "./config.ts";
 import { contracts } from "./contracts.ts";
+import { deadLetterService } from "./dead-letters.ts";
 import { archive } from "./events.ts";
 import { auditService } from "./service.ts";
 
@@ -11,9 +13,14 @@ import { auditService } from "./service.ts";
 export async function startApp(settings: Settings): Promise<App> {
   const parts = await openParts("audit", settings, new URL("migrations/", import.meta.url));
   const operators = operatorsBy(settings.operatorToken);
+  const { sql, nats, log } = parts;
   return serve(parts, {
     contract: AuditService,
-    routes: (router) => router.service(AuditService, auditService({ sql: parts.sql, contracts, operators })),
+    offers: [DeadLetterService],
+    routes: (router) => {
+      router.service(AuditService, auditService({ sql, contracts, operators }));
+      router.service(DeadLetterService, deadLetterService({ nats, contracts, operators, log }));
+    },
     handles: { orders: archive, payments: archive, products: archive, reviews: archive, customers: archive },
   });
 }

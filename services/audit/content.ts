@@ -1,5 +1,5 @@
 import { fromBinary, type JsonObject, type Registry, toJson } from "@bufbuild/protobuf";
-import { mask } from "./mask.ts";
+import { masked } from "../../mesh/contract/pii.ts";
 
 /** What a payload says, or its bytes if that cannot be told. */
 export type Content =
@@ -11,8 +11,7 @@ export function contentOf(contracts: Registry, type: string, payload: Uint8Array
   const schema = contracts.getMessage(type);
   if (!schema) return { case: "raw", value: payload };
   try {
-    const message = fromBinary(schema, payload);
-    mask(schema, message);
+    const message = masked(schema, fromBinary(schema, payload));
     return { case: "content", value: toJson(schema, message, { registry: contracts }) as JsonObject };
   } catch {
     return { case: "raw", value: payload };
