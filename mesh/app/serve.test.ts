@@ -4,6 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
+import { OutboxAdminService } from "../../gen/mesh/admin/v1/outbox_pb.ts";
 import { OrderService } from "../../gen/shop/order/v1/order_service_pb.ts";
 import { freePort } from "../../tools/local/ports.ts";
 import { policies } from "../contract/policy.ts";
@@ -121,6 +122,12 @@ test("a service answers, is healthy, and carries its events away", async () => {
       SELECT 1 FROM outbox WHERE stream = ${contract.stream} AND published_at IS NOT NULL`;
     return rows.length === 1;
   });
+  // Operators see what it publishes.
+  const { streams } = await clientOf(OutboxAdminService, app).getOutboxStats({});
+  expect(streams).toMatchObject([
+    { stream: contract.stream, leads: true, lastStreamSeq: 1n },
+    { stream: "DLQ" },
+  ]);
 });
 
 test("a service carries the commands that it sends, as their sender", async () => {

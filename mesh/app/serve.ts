@@ -1,6 +1,7 @@
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { AdminService } from "../../gen/mesh/admin/v1/admin_service_pb.ts";
+import { OutboxAdminService } from "../../gen/mesh/admin/v1/outbox_pb.ts";
 import { streamContract } from "../contract/event.ts";
 import { assertEvents } from "../contract/event-problems.ts";
 import type { Running } from "../core/process.ts";
@@ -8,7 +9,7 @@ import { consume } from "../events/consume.ts";
 import type { EventHandler } from "../events/handlers.ts";
 import { pruneInbox, pruneOutbox } from "../events/prune.ts";
 import { sourceOf } from "../events/publish.ts";
-import { startRelay } from "../events/relay.ts";
+import { type Relay, startRelay } from "../events/relay.ts";
 import { runSagas, type Saga } from "../events/saga.ts";
 import { DEAD_LETTERS, eventStream, type StreamPlan } from "../events/streams.ts";
 import type { OpenTarget } from "../rpc/client/client.ts";
@@ -20,8 +21,10 @@ import { keepHouse, type Prune } from "../store/housekeeping.ts";
 import { pruneOnce } from "../store/once.ts";
 import { refusalTelemetry, serverTelemetry } from "../telemetry/server-telemetry.ts";
 import { adminService } from "./admin.ts";
+import { measureOutbox } from "./measure-outbox.ts";
 import { measureServer, refusalCounts } from "./measure-server.ts";
 import { metricsPage } from "./metrics-page.ts";
+import { outboxAdminService } from "./outbox-admin.ts";
 import type { Parts } from "./parts.ts";
 import { followPolicyFile } from "./policy-file.ts";
 import { registerInstance } from "./register-instance.ts";
@@ -75,6 +78,7 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
   let registration: Running | undefined;
   const workers: Running[] = [];
   const carriers: Running[] = [];
+  const relays = new Map<string, Relay>();
 
   async function stop(): Promise<void> {
     // Before all else, so that nobody who looks us up finds an instance that stops.
@@ -100,10 +104,11 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     server = await startServer({
       host: config.host,
       port: config.port,
-      services: [contract, ...offers, AdminService],
+      services: [contract, ...offers, AdminService, OutboxAdminService],
       routes(router) {
         duties.routes(router);
         router.service(AdminService, adminService(admin));
+        router.service(OutboxAdminService, outboxAdminService({ instance, sql, relays, operators, log }));
       },
       http: (request) => metricsPage(telemetry, request) ?? duties.http?.(request),
       telemetry: serverTelemetry(telemetry),
@@ -120,7 +125,12 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     measureServer(telemetry, server);
     const streams = [...streamsOf([...(publishes ? [publishes] : []), ...sends]), DEAD_LETTERS];
     const source = sourceOf(contract.typeName, service);
-    for (const stream of streams) carriers.push(startRelay({ sql, databaseUrl, nats, stream, source, log }));
+    for (const stream of streams) {
+      const relay = startRelay({ sql, databaseUrl, nats, stream, source, log, meter: telemetry });
+      carriers.push(relay);
+      relays.set(stream.name, relay);
+    }
+    carriers.push(measureOutbox({ sql, streams: [...relays.keys()], telemetry, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
       workers.push(consume({ sql, nats, service: contract, subscription, handlers, instance, log }));
     }
