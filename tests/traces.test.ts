@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { OrderState } from "../gen/shop/order/v1/order_pb.ts";
 import { childOf, formatTraceparent, type Trace } from "../mesh/core/trace.ts";
 import { type CollectedSpan, otlpCollector } from "../mesh/testing/otlp-collector.ts";
+import { until } from "../mesh/testing/until.ts";
 import { openShop } from "./shop.ts";
 
 const collector = await otlpCollector();
@@ -19,9 +20,17 @@ const wait = { seconds: 30n, nanos: 0 };
 const wanted = { customerId: "cust-ada", lines: [line], paymentToken: "tok_ok", wait };
 // The first call of each connection takes longer, and may be made twice.
 await shop.orders.placeOrder(wanted);
-const { order } = await shop.orders.placeOrder(wanted, headersOf(ordering));
+const grinder = { ...wanted, lines: [{ productId: "prod-grinder", quantity: 1 }] };
+const { order } = await shop.orders.placeOrder(grinder, headersOf(ordering));
 await shop.reviews.getReviewedProduct({ productId: "prod-grinder" });
 const page = await shop.reviews.getReviewedProduct({ productId: "prod-espresso" }, headersOf(reading));
+// Review has heard of the order when its customer may say something of what she bought.
+await until(() =>
+  shop.reviews
+    .createReview({ customerId: "cust-ada", productId: "prod-grinder", rating: 5 })
+    .then(() => true)
+    .catch(() => false),
+);
 // What ends in order sends its last spans first.
 await shop.system.stop();
 
@@ -74,7 +83,24 @@ test("an order is one trace over its four services and their gRPC, the steps of 
     "shop.payment.v1.PaymentService/CapturePayment",
   ].map((method) => expectHop(spans, placed, method));
   expect(answers.map(({ attributes }) => attributes["rpc.system.name"])).toEqual(answers.map(() => "grpc"));
-  expect(spans).toHaveLength(1 + 3 * answers.length);
+  const calls = spans.filter(({ kind }) => kind === "client" || kind === "server");
+  expect(calls).toHaveLength(1 + 3 * answers.length);
+});
+
+test("what the order announced is in the same trace: from its transaction through the broker into the consumers", () => {
+  const spans = spansOf(ordering);
+  const placed = only(spans, "shop.order.v1.OrderService/PlaceOrder", "server");
+  const sent = only(spans, "send shop.order.v1.OrderConfirmed", "producer");
+  expect(sent).toMatchObject({ service: "order", parentId: placed.spanId });
+  expect(sent.attributes).toMatchObject({
+    "messaging.system": "nats",
+    "messaging.destination.name": "EVT_ORDER",
+  });
+  const handled = spans.filter(({ name }) => name === "process shop.order.v1.OrderConfirmed");
+  expect(handled.map(({ kind }) => kind)).toEqual(handled.map(() => "consumer"));
+  expect(handled.map(({ parentId }) => parentId)).toEqual(handled.map(() => sent.spanId));
+  const byReview = handled.find(({ service }) => service === "review");
+  expect(byReview?.attributes).toMatchObject({ "messaging.consumer.group.name": "review__buyers" });
 });
 
 test("a review page is one trace over its two services and their Connect", () => {

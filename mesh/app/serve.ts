@@ -124,15 +124,18 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     workers.push({ stop: () => server?.stop(STOP_CALLS_WITHIN_MS) ?? Promise.resolve() });
     measureServer(telemetry, server);
     const streams = [...streamsOf([...(publishes ? [publishes] : []), ...sends]), DEAD_LETTERS];
+    const { startSpan } = telemetry;
     const source = sourceOf(contract.typeName, service);
     for (const stream of streams) {
-      const relay = startRelay({ sql, databaseUrl, nats, stream, source, log, meter: telemetry });
+      const relay = startRelay({ sql, databaseUrl, nats, stream, source, log, meter: telemetry, startSpan });
       carriers.push(relay);
       relays.set(stream.name, relay);
     }
     carriers.push(measureOutbox({ sql, streams: [...relays.keys()], telemetry, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
-      workers.push(consume({ sql, nats, service: contract, subscription, handlers, instance, log }));
+      workers.push(
+        consume({ sql, nats, service: contract, subscription, handlers, instance, log, startSpan }),
+      );
     }
     for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
     carriers.push(keepHouse(sql, [...streams.map(pruneOutbox), pruneInbox, pruneOnce, ...prunes], log));

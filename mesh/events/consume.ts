@@ -11,6 +11,7 @@ import { raceSignal } from "../core/race.ts";
 import type { Nats } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import { transaction } from "../store/transaction.ts";
+import type { StartSpan } from "../telemetry/spans.ts";
 import { publishDeadLetter } from "./dead-letter.ts";
 import { followDurable, giveBack } from "./durable.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
@@ -39,6 +40,8 @@ export interface ConsumeOptions {
   /** Names this process on the dead letters that it writes. Defaults to the machine's name. */
   readonly instance?: string;
   readonly log: Log;
+  /** Records each run of a handler. Defaults to none. */
+  readonly startSpan?: StartSpan | undefined;
   readonly clock?: Clock;
 }
 
@@ -68,6 +71,7 @@ export function consume(options: ConsumeOptions): Running {
     retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
     log,
     clock,
+    startSpan: options.startSpan,
   };
   const outage = new Outage({
     isAway: isUnavailable,

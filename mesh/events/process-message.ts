@@ -7,6 +7,7 @@ import type { Log } from "../core/log.ts";
 import type { Sql } from "../store/connect.ts";
 import { isConflict, isStoreAway, isTimeout } from "../store/errors.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
+import type { StartSpan } from "../telemetry/spans.ts";
 import { type DeadReason, publishDeadLetter } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
 import { countFailure, countStart, forgetFailures } from "./failures.ts";
@@ -33,6 +34,8 @@ export interface Processing {
   readonly retryDelaysMs: readonly number[];
   readonly log: Log;
   readonly clock: Clock;
+  /** Records each run of a handler; undefined if spans are off. */
+  readonly startSpan?: StartSpan | undefined;
 }
 
 /** What the broker is to be told of a message. */
@@ -177,7 +180,16 @@ async function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<
     if (!replay && isOver(envelope, clock))
       throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
     if (handler)
-      await runHandler(tx, { handler, message, envelope, attempt: attempts + 1, timeoutMs, clock });
+      await runHandler(tx, {
+        handler,
+        message,
+        envelope,
+        attempt: attempts + 1,
+        timeoutMs,
+        clock,
+        consumer,
+        startSpan: processing.startSpan,
+      });
     // Behind the gate, so that it becomes a dead letter when it is its turn.
     else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
       throw new UndecodableError(`${envelope.type} is not handled`);

@@ -1,11 +1,14 @@
 import { jetstream, type PubAck } from "@nats-io/jetstream";
 import { errors, type MsgHdrs, headers as natsHeaders } from "@nats-io/nats-core";
+import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import { raceSignal } from "../core/race.ts";
 import type { Online } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import type { Meter } from "../telemetry/metrics.ts";
+import type { StartSpan } from "../telemetry/spans.ts";
+import { recordSend } from "./message-spans.ts";
 import { wavesOf } from "./waves.ts";
 
 /** An event that waits in the outbox. */
@@ -36,6 +39,9 @@ export interface PublishOptions {
   readonly lastSeq: number;
   readonly log: Log;
   readonly meter: Meter;
+  readonly clock: Clock;
+  /** Records each message that is sent; undefined if spans are off. */
+  readonly startSpan?: StartSpan | undefined;
 }
 
 /** Publishes rows that stand in the order of their ids. */
@@ -58,7 +64,8 @@ export class ReusedSequenceError extends Error {
  * out to have lost events: then an audit must come first.
  */
 export function publisherOf(options: PublishOptions): PublishRows {
-  const { sql, online, stream, source, log, meter, publishTimeoutMs = PUBLISH_TIMEOUT_MS } = options;
+  const { sql, online, stream, source, log, meter, clock, startSpan } = options;
+  const { publishTimeoutMs = PUBLISH_TIMEOUT_MS } = options;
   const client = jetstream(online.connection);
   let { lastSeq } = options;
 
@@ -76,7 +83,11 @@ export function publisherOf(options: PublishOptions): PublishRows {
     if (reused !== undefined)
       throw new ReusedSequenceError(`${stream} has got ${reused} a second time, after ${lastSeq}`);
     lastSeq = fresh.reduce((last, seq) => Math.max(last, seq), lastSeq);
-    for (const { row, ack } of stored) if (row.key !== null) sequences.set(row.key, ack.seq);
+    for (const { row, ack } of stored) {
+      if (row.key !== null) sequences.set(row.key, ack.seq);
+      const { headers, subject, created_at: createdAt } = row;
+      if (startSpan && !ack.duplicate) recordSend(startSpan, clock, { headers, stream, subject, createdAt });
+    }
 
     await markPublished(sql, stored, (seconds) =>
       meter.record("mesh.outbox.publish.latency", seconds, { stream }),

@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { systemClock } from "../core/clock.ts";
-import { childOf } from "../core/trace.ts";
+import { childOf, formatTraceparent } from "../core/trace.ts";
 import { runWork } from "../core/work.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
@@ -115,7 +115,7 @@ test("a row says all that the event is", async () => {
     "ce-source": `/test/${aggregate}`,
     traceparent: expect.stringContaining(trace.traceId),
     tracestate: "vendor=1",
-    "ce-traceparent": row?.headers.traceparent,
+    "ce-traceparent": formatTraceparent(trace),
   });
   expect(row?.headers).not.toHaveProperty("ce-expirytime");
   expect(row?.headers.traceparent).not.toContain(trace.spanId);

@@ -116,8 +116,8 @@ function headersOf(
     }),
     traceparent,
     ...(trace.state !== undefined && { tracestate: trace.state }),
-    // Where it all began, whatever hops come after.
-    "ce-traceparent": traceparent,
+    // What it was published in, whatever hops come after.
+    "ce-traceparent": work ? formatTraceparent(work.trace) : traceparent,
   };
 }
 

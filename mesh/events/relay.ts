@@ -8,6 +8,7 @@ import type { Nats, Online } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import { leading } from "../store/leader.ts";
 import { type Meter, noMetrics } from "../telemetry/metrics.ts";
+import type { StartSpan } from "../telemetry/spans.ts";
 import { auditBroker } from "./broker-loss.ts";
 import { outboxChanges } from "./publish.ts";
 import { type PendingRow, type PublishRows, publisherOf } from "./publish-rows.ts";
@@ -30,6 +31,8 @@ export interface RelayOptions {
   readonly log: Log;
   /** Defaults to one that measures nothing. */
   readonly meter?: Meter;
+  /** Records each message that is sent. Defaults to none. */
+  readonly startSpan?: StartSpan | undefined;
   readonly clock?: Clock;
 }
 

@@ -5,9 +5,11 @@ import { raceSignal } from "../core/race.ts";
 import { childOf, parseTraceparent } from "../core/trace.ts";
 import { runWork } from "../core/work.ts";
 import type { Tx } from "../store/transaction.ts";
+import type { StartSpan } from "../telemetry/spans.ts";
 import { originalHeaders, originHeaders } from "./dead-letter.ts";
 import { type Envelope, UndecodableError } from "./envelope.ts";
 import type { EventHandler, RawMessage } from "./handlers.ts";
+import { beginProcess } from "./message-spans.ts";
 
 /** What a handler is run with. */
 export interface Run {
@@ -18,6 +20,9 @@ export interface Run {
   readonly attempt: number;
   readonly timeoutMs: number;
   readonly clock: Clock;
+  readonly consumer: string;
+  /** Records the run; undefined if spans are off. */
+  readonly startSpan?: StartSpan | undefined;
 }
 
 /** What a handler threw, told from what the transaction around it failed with. */
@@ -31,11 +36,18 @@ export class HandlerError extends Error {
  * the event cannot be read.
  */
 export async function runHandler(tx: Tx, run: Run): Promise<void> {
-  const { handler, message, envelope, attempt, timeoutMs, clock } = run;
+  const { handler, message, envelope, attempt, timeoutMs, clock, consumer, startSpan } = run;
   const event = decode(handler, message);
   const timeout = AbortSignal.timeout(timeoutMs);
+  const parent = parseTraceparent(envelope.traceparent);
+  const trace = childOf(parent);
+  const { type, eventId } = envelope;
+  const { stream, deliveryCount: deliveries } = message.info;
+  const ended = startSpan
+    ? beginProcess(startSpan, clock, { trace, parent, type, eventId, stream, consumer, deliveries })
+    : () => {};
   const work = {
-    trace: childOf(parseTraceparent(envelope.traceparent)),
+    trace,
     requestId: envelope.correlationId,
     causationId: envelope.eventId,
     deadlineMs: clock.now() + timeoutMs,
@@ -47,7 +59,9 @@ export async function runHandler(tx: Tx, run: Run): Promise<void> {
       runWork(work, () => handler.handle(tx, event as never, meta)),
       timeout,
     );
+    ended();
   } catch (error) {
+    ended(error);
     throw new HandlerError("the handler failed", { cause: error });
   }
 }

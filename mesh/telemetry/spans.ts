@@ -16,7 +16,7 @@ export interface SpanInit {
   /** Its parent is in another process. */
   readonly isRemote?: boolean;
   readonly name: string;
-  readonly kind: "client" | "server";
+  readonly kind: "client" | "server" | "producer" | "consumer";
   /** On {@link Clock.now}. */
   readonly startedMs: number;
 }
@@ -32,7 +32,12 @@ export interface OpenSpan {
 /** Begins a span. It costs nothing to others if it is never ended. */
 export type StartSpan = (init: SpanInit) => OpenSpan;
 
-const KINDS = { client: SpanKind.CLIENT, server: SpanKind.SERVER };
+const KINDS = {
+  client: SpanKind.CLIENT,
+  server: SpanKind.SERVER,
+  producer: SpanKind.PRODUCER,
+  consumer: SpanKind.CONSUMER,
+};
 // How far the time of spans may be from the time of day: a machine's clock is set now and then.
 const MAX_DRIFT_MS = 10;
 

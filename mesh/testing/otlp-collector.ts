@@ -14,7 +14,7 @@ export interface CollectedSpan {
   /** Empty if it begins the trace. */
   readonly parentId: string;
   readonly name: string;
-  readonly kind: "client" | "server" | "other";
+  readonly kind: "client" | "server" | "producer" | "consumer" | "other";
   /** Those that are texts. */
   readonly attributes: Readonly<Record<string, string>>;
 }
@@ -45,7 +45,12 @@ export async function otlpCollector(): Promise<OtlpCollector> {
 }
 
 // The numbers below are those of opentelemetry/proto/trace/v1/trace.proto and its neighbours.
-const KINDS: Readonly<Record<number, CollectedSpan["kind"]>> = { 2: "server", 3: "client" };
+const KINDS: Readonly<Record<number, CollectedSpan["kind"]>> = {
+  2: "server",
+  3: "client",
+  4: "producer",
+  5: "consumer",
+};
 
 function readSpans(request: Uint8Array): CollectedSpan[] {
   return fieldsOf(request)
