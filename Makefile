@@ -109,6 +109,10 @@ scenarios: setup ## Put the policies into every situation that calls must surviv
 storm: setup ## Put real processes into overload, slow and dead replicas, a retry storm, a rolling restart
 	@node bench/storm.ts
 
+.PHONY: chaos
+chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time
+	@node bench/chaos.ts
+
 .PHONY: setup
 setup: $(INSTALLED) $(GENERATED)
 

@@ -52,6 +52,8 @@ let count = 0;
 /** Makes a contract whose names nothing else has, so that tests share a broker and not its streams. */
 export function toys(
   subscription: Omit<MessageInitShape<typeof SubscriptionSchema>, "$typeName"> = {},
+  // Small, because the broker sets aside as much disk for each.
+  { maxBytes = 2 ** 24 }: { readonly maxBytes?: number } = {},
 ): Toys {
   const aggregate = `toy${++count}`;
   const streamName = `EVT_${aggregate.toUpperCase()}`;
@@ -83,10 +85,9 @@ export function toys(
     aggregate,
     handles: [`${typePackage}.Fetch`],
   });
-  // Small, because the broker sets aside as much disk for each.
   const inStream = (name: string) =>
     withOption(create(FileOptionsSchema), (options) =>
-      setExtension(options, stream, create(StreamSchema, { name, maxBytes: 2n ** 24n })),
+      setExtension(options, stream, create(StreamSchema, { name, maxBytes: BigInt(maxBytes) })),
     );
   const file = create(FileDescriptorProtoSchema, {
     name: `test/${aggregate}/v1/toy.proto`,

@@ -1,5 +1,5 @@
 import type { Claim } from "./claims.ts";
-import { type Figures, misses, type Scenario } from "./scenario.ts";
+import { type Figures, misses, type Situation } from "./scenario.ts";
 
 /** A line of the table of scenarios. */
 export interface Row {
@@ -10,9 +10,9 @@ export interface Row {
   readonly verdict: "holds" | "MISSED" | "tested" | "NOBODY";
 }
 
-/** What came of a scenario. */
-export function rowOf(scenario: Scenario, figures: Figures): Row {
-  const { id, what, expects } = scenario;
+/** What came of a situation. */
+export function rowOf(situation: Situation, figures: Figures): Row {
+  const { id, what, expects } = situation;
   const expected = Object.entries(expects).map(([name, { text }]) => `${name} ${text}`);
   const measured = Object.entries(figures).map(([name, value]) => `${name} ${format(value)}`);
   return {
@@ -20,7 +20,7 @@ export function rowOf(scenario: Scenario, figures: Figures): Row {
     what,
     expected: expected.join("; "),
     measured: measured.join("; "),
-    verdict: misses(scenario, figures).length === 0 ? "holds" : "MISSED",
+    verdict: misses(situation, figures).length === 0 ? "holds" : "MISSED",
   };
 }
 

@@ -28,18 +28,22 @@ export const never: Bound = { text: "never", holds: (value) => value === Number.
 /** The figures of a run, by what they are. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** A situation that the policies are put into, in the simulator, and what must come of it. */
-export interface Scenario {
+/** A situation, and what must come of it. */
+export interface Situation {
   /** As other documents name it: R1. */
   readonly id: string;
   readonly what: string;
-  /** What each figure must be. A control shows that the scenario can fail: it expects what must not be. */
+  /** What each figure must be. A control shows that the situation can go wrong: it expects what must not be. */
   readonly expects: Readonly<Record<string, Bound>>;
+}
+
+/** A situation that the policies are put into, in the simulator. */
+export interface Scenario extends Situation {
   run(): Promise<Figures>;
 }
 
 /** The figures that are not what they must be. */
-export function misses({ expects }: Scenario, figures: Figures): string[] {
+export function misses({ expects }: Situation, figures: Figures): string[] {
   return Object.entries(expects)
     .filter(([name, bound]) => !bound.holds(figures[name] ?? Number.NaN))
     .map(([name, bound]) => `${name}: ${figures[name]}, expected ${bound.text}`);

@@ -7,7 +7,7 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { findOnPath } from "./executables.ts";
-import { findNatsServer, startNats } from "./nats-server.ts";
+import { findNatsServer, findOldestNatsServer, startNats } from "./nats-server.ts";
 import { freePort } from "./ports.ts";
 import { isRunning, stopProcess } from "./processes.ts";
 import { tempDir } from "./temp-dir.ts";
@@ -83,6 +83,22 @@ describe("finding it", () => {
     });
     const { found, toolsDir } = await find();
     expect(found).toBe(join(toolsDir, "nats-server"));
+  });
+
+  test("the oldest that will do comes out of Debian's package, and else is built with Go; it stays beside the other", async () => {
+    const dpkg = (version: string) =>
+      `[ "$1" = -x ] && mkdir -p usr/sbin && printf '#!SH\\n${versionOf(version)}\\n' > usr/sbin/nats-server && chmod +x usr/sbin/nats-server`;
+    const scripts = {
+      "apt-get": "echo > nats-server.deb",
+      go: `[ "$2" = github.com/nats-io/nats-server/v2@v2.9.10 ] && printf '#!SH\\n${versionOf("2.9.10")}\\n' > "$GOBIN/nats-server" && chmod +x "$GOBIN/nats-server"`,
+    };
+    for (const packaged of ["2.9.10", "2.10.27"]) {
+      onPath({ ...scripts, dpkg: dpkg(packaged) });
+      const toolsDir = join(tempDir(), "tools");
+      const found = await findOldestNatsServer({ toolsDir, log: () => {} });
+      expect(found).toBe(join(toolsDir, "nats-server-2.9.10"));
+      expect(readFileSync(found, "utf8")).toContain("v2.9.10");
+    }
   });
 
   test("if nothing works, one error says what was tried and what to do", async () => {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { findOnPath, goInstall, outputOf } from "./executables.ts";
 import { type Log, type OwnServer, startOwnServer, stopLeftOver } from "./own-server.ts";
 
-const GO_MODULE = "github.com/nats-io/nats-server/v2@v2.14.5";
+const GO_PATH = "github.com/nats-io/nats-server/v2";
+const GO_MODULE = `${GO_PATH}@v2.14.5`;
 const OLDEST = [2, 9, 10] as const;
 const STOP_SIGNALS = ["SIGTERM"] as const;
 const STOP_GRACE_MS = 3000;
@@ -49,6 +50,36 @@ export async function findNatsServer({ toolsDir, log, signal }: FindNatsServerOp
       `Install ${OLDEST.join(".")} or newer (brew install nats-server, apt-get install nats-server, or a binary from ` +
       "https://github.com/nats-io/nats-server/releases on PATH), or set NATS_URL to use a server of your own.",
   );
+}
+
+/**
+ * The path of the oldest nats-server that is good enough, for tests: Debian's package if it has that version, else built
+ * with Go; kept beside the other one in the tools folder. Throws if there is neither.
+ */
+export async function findOldestNatsServer({
+  toolsDir,
+  log,
+  signal,
+}: FindNatsServerOptions): Promise<string> {
+  const version = OLDEST.join(".");
+  const own = join(toolsDir, `nats-server-${version}`);
+  const isRight = async () => /v([\d.]+)/.exec((await outputOf(own, ["--version"])) ?? "")?.[1] === version;
+  if (await isRight()) return own;
+  try {
+    await unpackDebianPackage(toolsDir, own, log);
+  } catch (error) {
+    log((error as Error).message);
+  }
+  if (await isRight()) return own;
+  const buildDir = mkdtempSync(join(toolsDir, "nats-server-go-"));
+  try {
+    await goInstall(`${GO_PATH}@v${version}`, buildDir, log, signal);
+    renameSync(join(buildDir, "nats-server"), own);
+  } finally {
+    rmSync(buildDir, { recursive: true });
+  }
+  if (await isRight()) return own;
+  throw new Error(`what was built is no nats-server ${version}`);
 }
 
 export interface NatsOptions {
