@@ -133,9 +133,9 @@ export async function serve(parts: Parts, duties: Duties): Promise<App> {
     }
     carriers.push(measureOutbox({ sql, streams: [...relays.keys()], telemetry, log }));
     for (const [subscription, handlers] of Object.entries(handles)) {
-      workers.push(
-        consume({ sql, nats, service: contract, subscription, handlers, instance, log, startSpan }),
-      );
+      const meter = telemetry.isOn ? { meter: telemetry } : {};
+      const told = { instance, log, startSpan, ...meter };
+      workers.push(consume({ sql, nats, service: contract, subscription, handlers, ...told }));
     }
     for (const saga of sagas) workers.push(runSagas({ sql, saga, log }));
     carriers.push(keepHouse(sql, [...streams.map(pruneOutbox), pruneInbox, pruneOnce, ...prunes], log));

@@ -11,11 +11,14 @@ import { raceSignal } from "../core/race.ts";
 import type { Nats } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import { transaction } from "../store/transaction.ts";
+import { type Meter, noMetrics } from "../telemetry/metrics.ts";
 import type { StartSpan } from "../telemetry/spans.ts";
+import { showConsumerGauges } from "./consumer-gauges.ts";
 import { publishDeadLetter } from "./dead-letter.ts";
 import { followDurable, giveBack } from "./durable.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
+import { InboxTelemetry } from "./inbox-telemetry.ts";
 import { Outage } from "./outage.ts";
 import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { type Replay, readReplay } from "./replay.ts";
@@ -42,6 +45,8 @@ export interface ConsumeOptions {
   readonly log: Log;
   /** Records each run of a handler. Defaults to none. */
   readonly startSpan?: StartSpan | undefined;
+  /** Defaults to none: then nothing is measured, and nobody asked. */
+  readonly meter?: Meter;
   readonly clock?: Clock;
 }
 
@@ -59,8 +64,10 @@ type Path = "main" | "replay";
  */
 export function consume(options: ConsumeOptions): Running {
   const { sql, service, nats, log, clock = systemClock, concurrency = 4, ackWaitMs = ACK_WAIT_MS } = options;
+  const { meter = noMetrics } = options;
   const contract = subscriptionContract(service, options.subscription);
   const consumer = `${serviceName(service)}__${contract.name}`;
+  const telemetry = new InboxTelemetry(consumer, clock, meter);
   const processing: Processing = {
     sql,
     consumer,
@@ -69,6 +76,7 @@ export function consume(options: ConsumeOptions): Running {
     handlers: handlersByType(contract, options.handlers),
     firstSeqOfStream: () => firstSeqOf(nats, contract.stream),
     retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
+    telemetry,
     log,
     clock,
     startSpan: options.startSpan,
@@ -76,12 +84,27 @@ export function consume(options: ConsumeOptions): Running {
   const outage = new Outage({
     isAway: isUnavailable,
     onFailure(error, isFirst, isAway) {
+      telemetry.failed("infrastructure");
       if (isFirst) log[isAway ? "warn" : "error"]({ consumer, err: error }, "an event waits");
     },
     clock,
   });
-  const common = { nats, ackWaitMs, laneOf, ready: (signal: AbortSignal) => outage.over(signal), log, clock };
+  const common = {
+    nats,
+    ackWaitMs,
+    laneOf,
+    ready: (signal: AbortSignal) => outage.over(signal),
+    log,
+    meter,
+    clock,
+  };
+  const endGauge = meter.gauge("mesh.consumer.breaker_open", () => [
+    { value: outage.isOn ? 1 : 0, attributes: { consumer } },
+  ]);
   const running = [
+    ...(options.meter
+      ? [showConsumerGauges({ nats, sql, stream: contract.stream, consumer, meter, clock })]
+      : []),
     followDurable({
       ...common,
       stream: contract.stream,
@@ -102,6 +125,8 @@ export function consume(options: ConsumeOptions): Running {
   return {
     async stop() {
       await Promise.all(running.map((each) => each.stop()));
+      telemetry.close();
+      endGauge();
     },
   };
 }

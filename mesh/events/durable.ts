@@ -14,6 +14,8 @@ import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
 import { raceSignal } from "../core/race.ts";
 import type { Nats, Online } from "../nats/connection.ts";
+import type { Meter } from "../telemetry/metrics.ts";
+import { ensureConsumer } from "./consumer-state.ts";
 import { Lanes } from "./lanes.ts";
 import { ensureStream, isMissing, type StreamPlan } from "./streams.ts";
 
@@ -33,6 +35,8 @@ export interface DurableOptions {
   /** Handles a message and answers the broker. Must not reject; should end early when the signal aborts. */
   readonly settle: (message: JsMsg, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
+  /** Defaults to one that measures nothing. */
+  readonly meter?: Meter;
   readonly clock: Clock;
 }
 
@@ -96,7 +100,7 @@ export function followDurable(options: DurableOptions): Running {
 
   async function ensure(manager: JetStreamManager): Promise<void> {
     if (typeof options.stream !== "string") await ensureStream(manager, options.stream);
-    await manager.consumers.add(stream, {
+    const isNew = await ensureConsumer(manager, stream, {
       durable_name: name,
       ack_policy: AckPolicy.Explicit,
       ack_wait: nanos(ackWaitMs),
@@ -105,11 +109,15 @@ export function followDurable(options: DurableOptions): Running {
       deliver_policy: DeliverPolicy.All,
       filter_subject: options.filterSubject,
     });
+    if (!isNew) return;
+    log.error({ consumer: name, stream }, "was ahead of its stream, which has lost messages; begins anew");
+    options.meter?.count("mesh.consumer.recreated", { consumer: name });
   }
 
   async function read(messages: ConsumerMessages, signal: AbortSignal): Promise<void> {
     const lanes = new Lanes(concurrency);
     const held = new Set<JsMsg>();
+    const begun = new Set<JsMsg>();
     const heartbeat = setInterval(() => {
       for (const message of held) message.working();
     }, ackWaitMs / 3);
@@ -120,6 +128,9 @@ export function followDurable(options: DurableOptions): Running {
     };
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
+    // While we read nothing the client asks for nothing, and so the broker has nothing to say.
+    let isReading = true;
+    const silence = untilSilent(messages, () => isReading);
     try {
       for await (const message of messages) {
         // What was fetched ahead goes to another instance now rather than after ack_wait.
@@ -129,25 +140,35 @@ export function followDurable(options: DurableOptions): Running {
         }
         held.add(message);
         lanes.push(options.laneOf(message), async () => {
+          begun.add(message);
           await options.settle(message, signal);
+          begun.delete(message);
           held.delete(message);
           roomFor();
         });
+        isReading = false;
         while (held.size >= concurrency * 4 && !signal.aborted) {
           await new Promise<void>((resolve) => {
             roomFor = resolve;
           });
         }
         await options.ready(signal);
+        isReading = true;
       }
     } finally {
       signal.removeEventListener("abort", stop);
       lanes.clear();
       // And so does what has not begun.
+      for (const message of held) {
+        if (begun.has(message)) continue;
+        held.delete(message);
+        giveBack(message);
+      }
       if (held.size > 0) await Promise.race([lanes.settled(), clock.sleep(FINISH_WITHIN_MS)]);
       for (const message of held) giveBack(message);
       clearInterval(heartbeat);
     }
+    if (await silence) throw new Error("the broker has sent nothing for two heartbeats");
   }
 
   return {
@@ -156,4 +177,14 @@ export function followDurable(options: DurableOptions): Running {
       await running;
     },
   };
+}
+
+/** Ends the reading when the broker is silent. Resolves to whether that was the end of it. */
+async function untilSilent(messages: ConsumerMessages, isReading: () => boolean): Promise<boolean> {
+  for await (const { type } of messages.status()) {
+    if (type !== "heartbeats_missed" || !isReading()) continue;
+    messages.stop();
+    return true;
+  }
+  return false;
 }

@@ -12,6 +12,7 @@ import { type ToyMessage, toyMessage } from "../testing/toy-messages.ts";
 import { type Toys, toys } from "../testing/toys.ts";
 import { readEnvelope } from "./envelope.ts";
 import { handlersByType, on } from "./handlers.ts";
+import { InboxTelemetry } from "./inbox-telemetry.ts";
 import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import type { Replay } from "./replay.ts";
 import { boundTransaction } from "./run-handler.ts";
@@ -40,6 +41,7 @@ function consumerOf(contract: Toys, handle: Handle = async () => {}) {
     handlers: handlersByType(subscription, [moved]),
     firstSeqOfStream: async () => stream.firstSeq,
     retryDelaysMs: RETRY_DELAYS_MS,
+    telemetry: new InboxTelemetry(contract.consumer, hurried),
     log: silentLog,
     clock: hurried,
   };

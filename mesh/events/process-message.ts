@@ -13,6 +13,7 @@ import { type Envelope, UndecodableError } from "./envelope.ts";
 import { countFailure, countStart, forgetFailures } from "./failures.ts";
 import { advanceReplayed } from "./gate.ts";
 import { ANY_TYPE, type EventHandler } from "./handlers.ts";
+import type { InboxTelemetry } from "./inbox-telemetry.ts";
 import { latestProgress, replaceReplayed } from "./latest.ts";
 import type { Progress } from "./progress.ts";
 import { type Replay, type Replayed, replayedProgress } from "./replay.ts";
@@ -32,6 +33,7 @@ export interface Processing {
   readonly firstSeqOfStream: () => Promise<number>;
   /** The delay before attempt 2, 3, ...; the last one also before any later attempt. Milliseconds. */
   readonly retryDelaysMs: readonly number[];
+  readonly telemetry: InboxTelemetry;
   readonly log: Log;
   readonly clock: Clock;
   /** Records each run of a handler; undefined if spans are off. */
@@ -67,7 +69,8 @@ export async function processMessage(
   signal: AbortSignal,
   replay?: Replay,
 ): Promise<Answer> {
-  const { consumer, contract, clock, log } = processing;
+  const { consumer, contract, telemetry, clock, log } = processing;
+  const { eventId, time } = envelope;
   const progress = progressOf(processing, message, envelope, replay);
   const handler = processing.handlers.get(envelope.type) ?? processing.handlers.get(ANY_TYPE);
   const work: Work = { processing, message, envelope, handler, progress, replay };
@@ -78,10 +81,14 @@ export async function processMessage(
 
   try {
     for (let recheck = 0; ; recheck++) {
-      if (await enter(work, signal)) return ACK;
+      if (await enter(work, signal)) {
+        telemetry.handled(eventId, time);
+        return ACK;
+      }
       const { verdict, retryAt, blockedBy } = await progress.judge();
       switch (verdict) {
         case "done":
+          telemetry.duplicate(eventId);
           return ACK;
         case "blocked": {
           const error = new Error("the event before it is a dead letter");
@@ -94,11 +101,18 @@ export async function processMessage(
             { consumer, key: envelope.key, seq: envelope.keySeq },
             "begins a key with what the stream still has",
           );
-          if (await enter(work, signal, "baseline")) return ACK;
+          if (await enter(work, signal, "baseline")) {
+            telemetry.baseline();
+            telemetry.handled(eventId, time);
+            return ACK;
+          }
           break;
         case "gap": {
           const recheckMs = GAP_RECHECKS_MS[recheck];
-          if (recheckMs === undefined || signal.aborted) return gapAnswer(message, retryAt, clock);
+          if (recheckMs === undefined || signal.aborted) {
+            telemetry.waits(eventId);
+            return gapAnswer(message, retryAt, clock);
+          }
           // Without a connection: whoever works on the event before may need it.
           await clock.sleep(recheckMs, signal);
         }
@@ -145,7 +159,7 @@ interface Work {
  * at once.
  */
 async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Promise<boolean> {
-  const { clock } = work.processing;
+  const { telemetry, clock } = work.processing;
   if (needsCount(work)) {
     // Only what will run counts: a message that waits for its turn is delivered often.
     if (!(await wouldPass(work, baseline))) return false;
@@ -156,6 +170,7 @@ async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Pr
       return await enterOnce(work, baseline);
     } catch (error) {
       if (conflicts >= CONFLICT.retries || !isConflict(causeOf(error))) throw error;
+      telemetry.failed("conflict");
       await clock.sleep(CONFLICT.leastMs + Math.random() * (CONFLICT.mostMs - CONFLICT.leastMs), signal);
     }
   }
@@ -163,7 +178,7 @@ async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Pr
 
 async function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<boolean> {
   const { processing, message, envelope, handler, progress, replay } = work;
-  const { sql, consumer, contract, clock } = processing;
+  const { sql, consumer, contract, telemetry, clock } = processing;
   const timeoutMs = contract.handlerTimeoutMs;
   return commitIf(sql, async (tx) => {
     // Sent together, so that the bound costs no turn of its own.
@@ -179,17 +194,9 @@ async function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<
     // What is replayed is wanted late.
     if (!replay && isOver(envelope, clock))
       throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
-    if (handler)
-      await runHandler(tx, {
-        handler,
-        message,
-        envelope,
-        attempt: attempts + 1,
-        timeoutMs,
-        clock,
-        consumer,
-        startSpan: processing.startSpan,
-      });
+    const { startSpan } = processing;
+    const run = { message, envelope, attempt: attempts + 1, timeoutMs, clock, consumer, startSpan };
+    if (handler) await telemetry.running(envelope.type, () => runHandler(tx, { handler, ...run }));
     // Behind the gate, so that it becomes a dead letter when it is its turn.
     else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
       throw new UndecodableError(`${envelope.type} is not handled`);
@@ -282,12 +289,13 @@ async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: 
 /** Records a failed attempt; the last one makes the message a dead letter. */
 async function failed(work: Work, error: unknown): Promise<Answer> {
   const { envelope, progress } = work;
-  const { sql, consumer, contract, retryDelaysMs, log } = work.processing;
+  const { sql, consumer, contract, retryDelaysMs, telemetry, log } = work.processing;
   if (error instanceof UndecodableError) return dead(work, { reason: "undecodable", error, newAttempts: 1 });
   if (error instanceof PermanentError) return dead(work, { reason: "permanent", error, newAttempts: 1 });
   if (error instanceof ExpiredError) return dead(work, { reason: "expired", error });
   if (error instanceof CrashLoopError) return dead(work, { reason: "crash_loop", error });
 
+  telemetry.failed("transient");
   const attempts = await countFailure(sql, { consumer, eventId: envelope.eventId }, error);
   log.warn(
     { consumer, eventId: envelope.eventId, type: envelope.type, attempts, err: error },
@@ -314,7 +322,7 @@ interface Death {
 async function dead(work: Work, death: Death): Promise<Answer> {
   const { message, progress, replay } = work;
   const { eventId, type, key } = work.envelope;
-  const { sql, consumer, instance, clock, log } = work.processing;
+  const { sql, consumer, instance, telemetry, clock, log } = work.processing;
   const { reason, error, newAttempts = 0, blockedBy } = death;
   const deaths = (replay?.deaths ?? 0) + 1;
   const letter = { consumer, instance, message, eventId, reason, error, deaths, newAttempts, blockedBy };
@@ -324,6 +332,7 @@ async function dead(work: Work, death: Death): Promise<Answer> {
     return true;
   });
   if (!written) return gapAnswer(message, undefined, clock);
+  telemetry.died(eventId, reason);
   log.error({ consumer, eventId, type, key, reason, err: error }, "an event became a dead letter");
   return ACK;
 }

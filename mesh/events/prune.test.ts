@@ -6,7 +6,7 @@ import { DEAD_LETTERS } from "./streams.ts";
 
 const { sql } = await meshDatabase();
 beforeEach(async () => {
-  await sql`TRUNCATE outbox, inbox_failure`;
+  await sql`TRUNCATE outbox, inbox_failure, inbox, inbox_cursor`;
 });
 
 /** Puts a row into the outbox that was published so long ago; null: not yet. */
@@ -41,5 +41,33 @@ test("failures that nothing can be redelivered for any more are forgotten", asyn
   expect(await transaction(sql, pruneInbox)).toBe(1);
   expect((await sql`SELECT consumer FROM inbox_failure`).map(({ consumer }) => consumer)).toEqual([
     "14 days",
+  ]);
+});
+
+test("what was handled is known for as long as it can come again", async () => {
+  for (const ago of ["14 days", "16 days"]) {
+    await sql`
+      INSERT INTO inbox (consumer, event_id, processed_at)
+      VALUES (${ago}, gen_random_uuid(), now() - ${ago}::interval)`;
+  }
+  expect(await transaction(sql, pruneInbox)).toBe(1);
+  expect((await sql`SELECT consumer FROM inbox`).map(({ consumer }) => consumer)).toEqual(["14 days"]);
+});
+
+test("keys that were idle for a month are forgotten, except those that are parked", async () => {
+  for (const [key, ago, parkedUntil] of [
+    ["busy", "29 days", 0],
+    ["idle", "31 days", 0],
+    ["was parked", "31 days", 7],
+    ["parked", "31 days", 8],
+  ] as const) {
+    await sql`
+      INSERT INTO inbox_cursor (consumer, stream, key, last_seq, parked_until, updated_at)
+      VALUES ('toy__moves', 'EVT_TOY', ${key}, 7, ${parkedUntil}, now() - ${ago}::interval)`;
+  }
+  expect(await transaction(sql, pruneInbox)).toBe(2);
+  expect((await sql`SELECT key FROM inbox_cursor ORDER BY key`).map(({ key }) => key)).toEqual([
+    "busy",
+    "parked",
   ]);
 });

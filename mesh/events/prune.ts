@@ -16,10 +16,21 @@ export function pruneOutbox({ name, maxAgeMs }: StreamPlan): Prune {
   };
 }
 
-/** Deletes what no redelivery can ask for any more. */
+/**
+ * Deletes what no redelivery can ask for any more: an event can be published again for as long as its outbox keeps it,
+ * and then stays in its stream as long. A key that was idle for long begins anew with its next event, whose predecessor
+ * is gone then; one that is parked is kept for its dead letters.
+ */
 export async function pruneInbox(tx: Tx): Promise<number> {
-  const { count } = await tx`
+  const failures = await tx`
     DELETE FROM inbox_failure WHERE ctid IN (
       SELECT ctid FROM inbox_failure WHERE first_failed_at < now() - interval '15 days' LIMIT ${CHUNK})`;
-  return count;
+  const handled = await tx`
+    DELETE FROM inbox WHERE ctid IN (
+      SELECT ctid FROM inbox WHERE processed_at < now() - interval '15 days' ORDER BY processed_at LIMIT ${CHUNK})`;
+  const cursors = await tx`
+    DELETE FROM inbox_cursor WHERE ctid IN (
+      SELECT ctid FROM inbox_cursor
+      WHERE updated_at < now() - interval '30 days' AND parked_until <= last_seq LIMIT ${CHUNK} FOR UPDATE SKIP LOCKED)`;
+  return failures.count + handled.count + cursors.count;
 }

@@ -17,6 +17,11 @@ test("the names are those of the specification", () => {
       ["pending", "oldest_pending_age", "quarantined", "published"].map((name) => `mesh.outbox.${name}`),
       ["duplicates", "failures", "latency"].map((name) => `mesh.outbox.publish.${name}`),
       ["broker_loss", "leader", "table.size"].map((name) => `mesh.outbox.${name}`),
+      ["pending", "ack_pending", "redelivered", "lag"].map((name) => `mesh.consumer.${name}`),
+      ["recreated", "breaker_open"].map((name) => `mesh.consumer.${name}`),
+      ["duplicates", "gaps", "gap.oldest_age", "baselines"].map((name) => `mesh.inbox.${name}`),
+      ["parked_keys", "dead_letters"].map((name) => `mesh.inbox.${name}`),
+      ["duration", "failures", "inflight"].map((name) => `mesh.handler.${name}`),
       ["mesh.deadline.remaining_at_ingress", "mesh.deadline.rejected", "mesh.degraded"],
     ]
       .flat()

@@ -19,6 +19,7 @@ const CLIENT_CALL = [...CALL, "error.type", "server.address", "server.port"] as 
 const GRPC = ["grpc.method", "grpc.target"] as const;
 const ENDPOINT = ["target", "endpoint"] as const;
 const BULKHEAD = ["target", "class"] as const;
+const CONSUMER = ["consumer"] as const;
 const STREAM = ["stream"] as const;
 
 /**
@@ -110,6 +111,30 @@ export const INSTRUMENTS = {
   "mesh.outbox.broker_loss": counter("{event}", "Events that the broker stored and then lost.", STREAM),
   "mesh.outbox.leader": gauge("{leader}", "max", "1 where this process publishes the stream.", STREAM),
   "mesh.outbox.table.size": gauge("By", "max", "What the outbox takes of the disk.", []),
+
+  "mesh.consumer.pending": gauge("{message}", "max", "Messages that were never delivered.", CONSUMER),
+  "mesh.consumer.ack_pending": gauge("{message}", "max", "Messages delivered and not answered.", CONSUMER),
+  "mesh.consumer.redelivered": gauge("{message}", "max", "Those of them delivered before.", CONSUMER),
+  "mesh.consumer.lag": histogram("s", LAG_SECONDS, "How old messages are when they are handled.", CONSUMER),
+  "mesh.consumer.recreated": counter("{consumer}", "Consumers made anew, ahead of their stream.", CONSUMER),
+  "mesh.consumer.breaker_open": gauge(
+    "{breaker}",
+    "max",
+    "1 while nothing is read: the database is away.",
+    CONSUMER,
+  ),
+  "mesh.inbox.duplicates": counter("{message}", "Messages that came though they were done with.", CONSUMER),
+  "mesh.inbox.gaps": counter("{message}", "Events put off: those before them were not handled.", CONSUMER),
+  "mesh.inbox.gap.oldest_age": gauge("s", "max", "How long the oldest of them has waited.", CONSUMER),
+  "mesh.inbox.baselines": counter("{key}", "Keys begun with what the stream still had.", CONSUMER),
+  "mesh.inbox.parked_keys": gauge("{key}", "max", "Keys that wait for a dead letter.", CONSUMER),
+  "mesh.inbox.dead_letters": counter("{message}", "Messages given up.", [...CONSUMER, "reason"]),
+  "mesh.handler.duration": histogram("s", CALL_SECONDS, "Handlers that ran.", [...CONSUMER, "type"]),
+  "mesh.handler.failures": counter("{attempt}", "Attempts that failed and are made again.", [
+    ...CONSUMER,
+    "class",
+  ]),
+  "mesh.handler.inflight": gauge("{handler}", "sum", "Handlers that run.", CONSUMER),
 
   "mesh.degraded": counter("{call}", "Calls answered with less than was asked.", ["rpc.method", "kind"]),
 } as const;
