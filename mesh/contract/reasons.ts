@@ -7,6 +7,8 @@ import { AppError, type FieldViolation } from "../core/errors.ts";
 export interface RefusalDetails {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly violations?: readonly FieldViolation[];
+  /** When it is worth trying again. Milliseconds. */
+  readonly retryDelayMs?: number;
   readonly cause?: unknown;
 }
 

@@ -18,6 +18,8 @@ export interface AppErrorInit {
   /** What the reason is about; it leaves the service, so it holds nothing secret. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly violations?: readonly FieldViolation[];
+  /** When it is worth trying again, for `google.rpc.RetryInfo`. Milliseconds. */
+  readonly retryDelayMs?: number;
   readonly cause?: unknown;
 }
 
@@ -32,6 +34,7 @@ export class AppError extends Error {
   readonly domain: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly FieldViolation[];
+  readonly retryDelayMs: number | undefined;
 
   constructor(message: string, init: AppErrorInit) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
@@ -40,6 +43,7 @@ export class AppError extends Error {
     this.domain = init.domain;
     this.metadata = init.metadata ?? {};
     this.violations = init.violations ?? [];
+    this.retryDelayMs = init.retryDelayMs;
   }
 }
 

@@ -28,7 +28,19 @@ export async function publish<T extends DescMessage>(
   schema: T,
   init: MessageInitShape<T>,
 ): Promise<void> {
-  await put(tx, contractOf(schema, Kind.EVENT), schema, create(schema, init));
+  await publishVersion(tx, schema, init);
+}
+
+/**
+ * Publishes like {@link publish}, and resolves with the event's number within its key: the version of what the key names,
+ * for readers of a replica (`untilReplicaHas`). 0 if events of this contract have no order.
+ */
+export async function publishVersion<T extends DescMessage>(
+  tx: Tx,
+  schema: T,
+  init: MessageInitShape<T>,
+): Promise<number> {
+  return put(tx, contractOf(schema, Kind.EVENT), schema, create(schema, init));
 }
 
 /**
@@ -57,7 +69,7 @@ async function put<T extends DescMessage>(
   contract: EventContract,
   schema: T,
   message: MessageShape<T>,
-): Promise<void> {
+): Promise<number> {
   const { stream, type } = contract;
   const eventId = newId();
   const key = keyOf(contract, schema, message);
@@ -71,16 +83,18 @@ async function put<T extends DescMessage>(
     await tx`
       INSERT INTO outbox (event_id, stream, subject, type, headers, payload)
       VALUES (${eventId}, ${stream}, ${subject}, ${type}, ${headers}::text::jsonb, ${payload})`;
-    return;
+    return 0;
   }
-  await tx`
+  const [row] = await tx<{ key_seq: number }[]>`
     WITH number AS (
       INSERT INTO event_key (stream, key, last_seq) VALUES (${stream}, ${key}, 1)
       ON CONFLICT (stream, key) DO UPDATE SET last_seq = event_key.last_seq + 1
       RETURNING last_seq)
     INSERT INTO outbox (event_id, stream, subject, type, key, key_seq, headers, payload)
     SELECT ${eventId}, ${stream}, ${subject}, ${type}, ${key}, last_seq, ${headers}::text::jsonb, ${payload}
-    FROM number`;
+    FROM number
+    RETURNING key_seq`;
+  return row?.key_seq ?? 0;
 }
 
 function keyOf({ keyField }: EventContract, schema: DescMessage, message: object): string | undefined {

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AppError } from "../core/errors.ts";
 import { markRetryExhausted } from "../resilience/retry.ts";
 import { refusalOf } from "../testing/refusal.ts";
@@ -41,6 +41,19 @@ test("bad fields are named in a BadRequest, and only those make one", () => {
     { fieldViolations: [{ field: "lines[0].quantity", description: "must be at least 1" }] },
   ]);
   expect(toConnectError(refusal).findDetails(BadRequestSchema)).toEqual([]);
+});
+
+test("when to try again is said in a RetryInfo, and only where it is worth it", () => {
+  const later = new AppError("no", {
+    code: Code.FailedPrecondition,
+    reason: "X",
+    domain: "d",
+    retryDelayMs: 1_500,
+  });
+  expect(toConnectError(later).findDetails(RetryInfoSchema)).toMatchObject([
+    { retryDelay: { seconds: 1n, nanos: 500_000_000 } },
+  ]);
+  expect(toConnectError(refusal).findDetails(RetryInfoSchema)).toEqual([]);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { MeshError, MeshErrorSchema } from "../../gen/mesh/error/v1/error_pb.ts";
 import { MESH_DOMAIN, reasonName, refuseByMesh } from "../contract/reasons.ts";
 import { AppError, isUnavailable } from "../core/errors.ts";
@@ -9,9 +10,9 @@ import { isRetryExhausted } from "../resilience/retry.ts";
 import { PUSHBACK_HEADER } from "./call-headers.ts";
 
 /**
- * What leaves the service for an error: an {@link AppError} as it is, with ErrorInfo and, for bad fields, BadRequest;
- * a part that is away as UNAVAILABLE; anything else as INTERNAL, without its text. An error of a service that was
- * called does not pass through: its reasons mean nothing to our callers.
+ * What leaves the service for an error: an {@link AppError} as it is, with ErrorInfo, for bad fields BadRequest, and
+ * RetryInfo where trying again later is worth it; a part that is away as UNAVAILABLE; anything else as INTERNAL, without
+ * its text. An error of a service that was called does not pass through: its reasons mean nothing to our callers.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof AppError) return encode(error);
@@ -65,13 +66,17 @@ function dependencyUnavailable(cause: unknown): AppError {
 }
 
 function encode(error: AppError): ConnectError {
-  const { message, code, reason, domain, metadata, violations } = error;
+  const { message, code, reason, domain, metadata, violations, retryDelayMs } = error;
   const info = create(ErrorInfoSchema, { reason, domain, metadata });
   const encoded = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }], error);
   if (domain === MESH_DOMAIN && reason === RETRY_EXHAUSTED) encoded.metadata.set(PUSHBACK_HEADER, "-1");
   if (violations.length > 0) {
     const fields = create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) });
     encoded.details.push({ desc: BadRequestSchema, value: fields });
+  }
+  if (retryDelayMs !== undefined) {
+    const retryInfo = create(RetryInfoSchema, { retryDelay: durationFromMs(retryDelayMs) });
+    encoded.details.push({ desc: RetryInfoSchema, value: retryInfo });
   }
   return encoded;
 }

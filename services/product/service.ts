@@ -6,6 +6,7 @@ import {
   ProductService,
   type UpdateProductRequest,
 } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { untilReplicaHas } from "../../mesh/events/replica.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import { invalidRequest } from "../../mesh/rpc/server/validation.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
@@ -24,7 +25,11 @@ export function productService(sql: Sql): ServiceImpl<typeof ProductService> {
   const stockChanges = new Changes();
 
   return {
-    async getProduct({ productId }) {
+    async getProduct({ productId, minRatingVersion: version }, { signal }) {
+      await untilReplicaHas(
+        { service: ProductService, subscription: "ratings", key: productId, version },
+        { sql, signal },
+      );
       const [product] = await inOrder(sql, [productId]);
       return { product: product && toMessage(product) };
     },

@@ -1,14 +1,14 @@
 import { OrderConfirmedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { ReviewPostedSchema, ReviewRemovedSchema } from "../../gen/shop/review/v1/review_event_pb.ts";
 import { on } from "../../mesh/events/handlers.ts";
-import { publish } from "../../mesh/events/publish.ts";
+import { publish, publishVersion } from "../../mesh/events/publish.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
 import type { Review } from "./review.ts";
 import { addBuyer } from "./store.ts";
 
-/** Announces a new review. */
-export function reviewPosted(tx: Tx, { productId, reviewId, customerId, rating }: Review): Promise<void> {
-  return publish(tx, ReviewPostedSchema, { productId, reviewId, customerId, rating });
+/** Announces a new review. Resolves with the version of the product's reviews that has it in it. */
+export function reviewPosted(tx: Tx, { productId, reviewId, customerId, rating }: Review): Promise<number> {
+  return publishVersion(tx, ReviewPostedSchema, { productId, reviewId, customerId, rating });
 }
 
 /** Announces that a review is gone. */

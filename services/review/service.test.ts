@@ -49,8 +49,9 @@ const events = (productId: string) => published(sql, [ReviewPostedSchema, Review
 describe("CreateReview", () => {
   test("posts a buyer's review and announces it", async () => {
     const productId = await boughtProduct();
-    const { review } = await client.createReview(by("cust-ada", productId));
+    const { review, ratingVersion } = await client.createReview(by("cust-ada", productId));
     expect(review).toMatchObject(by("cust-ada", productId));
+    expect(ratingVersion).toBe(1);
     expect(await client.getReview({ reviewId: review?.reviewId ?? "" })).toMatchObject({ review });
     expect(await events(productId)).toMatchObject([
       {

@@ -19,8 +19,8 @@ export function reviewService(sql: Sql, clients: Clients): ServiceImpl<typeof Re
   async function post(tx: Tx, review: Review) {
     if (!(await hasBought(tx, review.customerId, review.productId))) throw notABuyer(review);
     const posted = await insertReview(tx, review);
-    await reviewPosted(tx, posted);
-    return create(CreateReviewResponseSchema, { review: toMessage(posted) });
+    const ratingVersion = await reviewPosted(tx, posted);
+    return create(CreateReviewResponseSchema, { review: toMessage(posted), ratingVersion });
   }
 
   return {

@@ -40,7 +40,9 @@ async function called(method: "GetProduct" | "WatchStock") {
   function message(productIds: readonly string[]): Buffer {
     // Both requests have their ids in field 1.
     const bytes = Buffer.concat(
-      productIds.map((productId) => toBinary(GetProductRequestSchema, { ...request, productId })),
+      productIds.map((productId) =>
+        toBinary(GetProductRequestSchema, { ...request, productId, minRatingVersion: 0 }),
+      ),
     );
     const head = Buffer.alloc(5);
     head.writeUInt32BE(bytes.length, 1);
