@@ -17,7 +17,7 @@ interface Source {
   readonly imports: readonly Import[];
 }
 
-const sources = ["gen", "mesh", "services", "tools"].flatMap((folder) =>
+const sources = ["gen", "mesh", "meshctl", "services", "tools"].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
     .map((file) => read(join(folder, file))),
@@ -156,6 +156,13 @@ test("services/run.ts starts processes and imports no service", () => {
   expect(offences((file) => file === "services/run.ts", allows)).toEqual([]);
 });
 
+test("meshctl is a client of what services offer, and nothing else", () => {
+  const ours = below("gen", "meshctl", "mesh/core", "mesh/rpc/client", "mesh/discovery");
+  const table = ["mesh/rpc/errors.ts", "tools/local/table.ts"];
+  expect(code.some(({ file }) => file === "meshctl/main.ts")).toBe(true);
+  expect(offences(below("meshctl"), (to) => isPackage(to) || ours(to) || table.includes(to))).toEqual([]);
+});
+
 test.each(SERVICES)("services/%s has the files that every service has", (service) => {
   const files = readdirSync(join(ROOT, "services", service));
   const always = [
@@ -217,7 +224,7 @@ test.each(KEEPERS)("%s is used where it belongs only", (_, name, keeps) => {
 
 test("the environment is read where a process begins only", () => {
   const mayRead =
-    /^(services\/\w+\/main\.ts|services\/run\.ts|mesh\/core\/(config|process)\.ts|tools\/.*|mesh\/testing\/.*)$/;
+    /^(services\/\w+\/main\.ts|meshctl\/main\.ts|services\/run\.ts|mesh\/core\/(config|process)\.ts|tools\/.*|mesh\/testing\/.*)$/;
   const readers = code.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ file }) => file);
   expect(readers).toContain("services/order/main.ts");
   expect(readers.filter((file) => !mayRead.test(file))).toEqual([]);

@@ -1,9 +1,11 @@
+import { ConsumerService } from "../../gen/mesh/admin/v1/consumer_pb.ts";
 import { DeadLetterService } from "../../gen/mesh/admin/v1/dead_letter_pb.ts";
 import { AuditService } from "../../gen/shop/audit/v1/audit_service_pb.ts";
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
 import { operatorsBy } from "../../mesh/rpc/server/operators.ts";
 import type { Settings } from "./config.ts";
+import { consumerService } from "./consumers.ts";
 import { contracts } from "./contracts.ts";
 import { deadLetterService } from "./dead-letters.ts";
 import { archive } from "./events.ts";
@@ -16,10 +18,11 @@ export async function startApp(settings: Settings): Promise<App> {
   const { sql, nats, log } = parts;
   return serve(parts, {
     contract: AuditService,
-    offers: [DeadLetterService],
+    offers: [DeadLetterService, ConsumerService],
     routes: (router) => {
       router.service(AuditService, auditService({ sql, contracts, operators }));
       router.service(DeadLetterService, deadLetterService({ nats, contracts, operators, log }));
+      router.service(ConsumerService, consumerService({ nats, operators }));
     },
     handles: { orders: archive, payments: archive, products: archive, reviews: archive, customers: archive },
   });
