@@ -47,6 +47,12 @@ export interface PublishOptions {
 /** Publishes rows that stand in the order of their ids. */
 export type PublishRows = (rows: readonly PendingRow[]) => Promise<void>;
 
+/** What became of a chunk of rows. */
+interface Published {
+  readonly stored: { readonly row: PendingRow; readonly ack: PubAck }[];
+  readonly failed: { readonly row: PendingRow; readonly error: unknown }[];
+}
+
 const IN_FLIGHT = 256;
 const PUBLISH_TIMEOUT_MS = 5_000;
 const ATTEMPTS_BEFORE_QUARANTINE = 10;
@@ -69,31 +75,40 @@ export function publisherOf(options: PublishOptions): PublishRows {
   const client = jetstream(online.connection);
   let { lastSeq } = options;
 
-  async function publishChunk(chunk: readonly PendingRow[], sequences: Map<string, number>): Promise<void> {
+  /** Publishes rows of which no two have one key. */
+  async function publishChunk(
+    chunk: readonly PendingRow[],
+    sequences: Map<string, number>,
+  ): Promise<Published> {
     const results = await Promise.allSettled(chunk.map((row) => publishRow(row, sequences)));
-    const stored: { row: PendingRow; ack: PubAck }[] = [];
-    const failed: { row: PendingRow; error: unknown }[] = [];
+    const published: Published = { stored: [], failed: [] };
     results.forEach((result, at) => {
       const row = chunk[at] as PendingRow;
-      if (result.status === "fulfilled") stored.push({ row, ack: result.value });
-      else failed.push({ row, error: result.reason });
+      if (result.status === "fulfilled") published.stored.push({ row, ack: result.value });
+      else published.failed.push({ row, error: result.reason });
     });
-    const fresh = stored.filter(({ ack }) => !ack.duplicate).map(({ ack }) => ack.seq);
+    for (const { row, ack } of published.stored) {
+      if (row.key !== null) sequences.set(row.key, ack.seq);
+    }
+    const fresh = published.stored.filter(({ ack }) => !ack.duplicate).map(({ ack }) => ack.seq);
     const reused = fresh.find((seq) => seq <= lastSeq);
     if (reused !== undefined)
       throw new ReusedSequenceError(`${stream} has got ${reused} a second time, after ${lastSeq}`);
     lastSeq = fresh.reduce((last, seq) => Math.max(last, seq), lastSeq);
-    for (const { row, ack } of stored) {
-      if (row.key !== null) sequences.set(row.key, ack.seq);
-      const { headers, subject, created_at: createdAt } = row;
-      if (startSpan && !ack.duplicate) recordSend(startSpan, clock, { headers, stream, subject, createdAt });
-    }
+    return published;
+  }
 
+  async function record({ stored, failed }: Published): Promise<void> {
     await markPublished(sql, stored, (seconds) =>
       meter.record("mesh.outbox.publish.latency", seconds, { stream }),
     );
-    meter.count("mesh.outbox.published", { stream }, fresh.length);
-    meter.count("mesh.outbox.publish.duplicates", { stream }, stored.length - fresh.length);
+    for (const { row, ack } of stored) {
+      const { headers, subject, created_at: createdAt } = row;
+      if (startSpan && !ack.duplicate) recordSend(startSpan, clock, { headers, stream, subject, createdAt });
+    }
+    const duplicates = stored.filter(({ ack }) => ack.duplicate).length;
+    meter.count("mesh.outbox.published", { stream }, stored.length - duplicates);
+    meter.count("mesh.outbox.publish.duplicates", { stream }, duplicates);
     for (const { row, error } of failed) {
       const isRefused = isRefusal(error);
       meter.count("mesh.outbox.publish.failures", { stream, class: isRefused ? "refused" : "transient" });
@@ -117,11 +132,25 @@ export function publisherOf(options: PublishOptions): PublishRows {
   return async (rows) => {
     // The sequence that the last row of a key got in this batch, for the header of the next one.
     const sequences = new Map<string, number>();
-    for (const wave of wavesOf(rows)) {
-      for (let i = 0; i < wave.length; i += IN_FLIGHT)
-        await publishChunk(wave.slice(i, i + IN_FLIGHT), sequences);
+    // What one chunk has come to is written down while the next one is on its way.
+    let recording = Promise.resolve();
+    try {
+      for (const chunk of wavesOf(rows).flatMap(chunksOf)) {
+        const [published] = await Promise.all([publishChunk(chunk, sequences), recording]);
+        recording = record(published);
+        if (published.failed.length > 0) break;
+      }
+    } finally {
+      // Before an audit looks.
+      await recording;
     }
   };
+}
+
+function chunksOf(wave: readonly PendingRow[]): PendingRow[][] {
+  const chunks: PendingRow[][] = [];
+  for (let i = 0; i < wave.length; i += IN_FLIGHT) chunks.push(wave.slice(i, i + IN_FLIGHT));
+  return chunks;
 }
 
 function headersOf(

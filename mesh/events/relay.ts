@@ -136,14 +136,18 @@ async function drain(
   }
 }
 
+/**
+ * The oldest rows that wait, without those whose key is stopped by a quarantined one. Ordered by stream and id, though
+ * there is one stream only: by id alone, PostgreSQL may read its way through all that is kept as published.
+ */
 function pendingRows(sql: Sql, stream: string): Promise<PendingRow[]> {
   return sql<PendingRow[]>`
     SELECT o.id, o.event_id, o.subject, o.key, o.key_seq, o.headers, o.payload, o.created_at, o.attempts,
            prev.stream_seq AS prev_seq
     FROM outbox o
     LEFT JOIN outbox prev ON prev.stream = o.stream AND prev.key = o.key AND prev.key_seq = o.key_seq - 1
-    WHERE o.stream = ${stream} AND o.published_at IS NULL AND o.failed_at IS NULL
+    WHERE o.stream BETWEEN ${stream} AND ${stream} AND o.published_at IS NULL AND o.failed_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM outbox f WHERE f.stream = o.stream AND f.key = o.key
                         AND f.failed_at IS NOT NULL AND f.id < o.id)
-    ORDER BY o.id LIMIT ${BATCH}`;
+    ORDER BY o.stream, o.id LIMIT ${BATCH}`;
 }
