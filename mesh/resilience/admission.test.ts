@@ -156,6 +156,13 @@ describe("time left", () => {
     await permitOf(gate.acquire("CRITICAL_PLUS", { deadlineMs: 60, minUsefulMs: 60 }));
   });
 
+  test("which is less for a call that can start at once: nobody waits behind it", async () => {
+    const { gate } = admitting(1);
+    const arrival = { deadlineMs: 30, minUsefulMs: 60, minAtOnceMs: 20 };
+    await permitOf(gate.acquire("CRITICAL_PLUS", arrival));
+    expect(await gate.acquire("CRITICAL_PLUS", arrival)).toMatchObject({ reason: "no_time" });
+  });
+
   test("too little of it is refused when its turn comes, and the next one's comes", async () => {
     const { clock, gate } = admitting(2);
     const [running] = await fill(gate, 2);

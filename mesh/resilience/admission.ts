@@ -38,8 +38,10 @@ export interface Permit {
 export interface Arrival {
   /** When its caller stops waiting, on the clock. Defaults to never. */
   readonly deadlineMs?: number;
-  /** The least time that it must have left when it starts. Milliseconds. Defaults to 0. */
+  /** The least time that it must have left when it starts after a wait. Milliseconds. Defaults to 0. */
   readonly minUsefulMs?: number;
+  /** The least time that it must have left when it starts at once: nothing else is kept waiting for it. Defaults to `minUsefulMs`. */
+  readonly minAtOnceMs?: number;
   /** Takes it out of the queue. */
   readonly signal?: AbortSignal;
 }
@@ -117,8 +119,7 @@ export function admission(options: AdmissionOptions): Admission {
     const nowMs = clock.now();
     return Math.max(...[...queues.values()].map(([first]) => nowMs - (first?.sinceMs ?? nowMs)));
   };
-  const hasNoTime = ({ deadlineMs = Number.POSITIVE_INFINITY, minUsefulMs = 0 }: Arrival, nowMs: number) =>
-    deadlineMs - nowMs < minUsefulMs;
+  const leftMs = ({ deadlineMs = Number.POSITIVE_INFINITY }: Arrival) => deadlineMs - clock.now();
 
   function isTooLate(criticality: Criticality): boolean {
     const delayMs = loopDelayMs();
@@ -127,11 +128,12 @@ export function admission(options: AdmissionOptions): Admission {
     return criticality === "SHEDDABLE" || criticality === "SHEDDABLE_PLUS";
   }
 
-  function reasonAgainst(criticality: Criticality, arrival: Arrival, nowMs: number): ShedReason | undefined {
-    if (arrival.signal?.aborted) return "gone";
-    if (hasNoTime(arrival, nowMs)) return "no_time";
-    if (isTooLate(criticality)) return "loop_delay";
+  function reasonAgainst(criticality: Criticality, arrival: Arrival): ShedReason | undefined {
+    const { signal, minUsefulMs = 0, minAtOnceMs = minUsefulMs } = arrival;
+    if (signal?.aborted) return "gone";
     const most = ceiling(criticality);
+    if (leftMs(arrival) < (inflight < most ? minAtOnceMs : minUsefulMs)) return "no_time";
+    if (isTooLate(criticality)) return "loop_delay";
     return inflight >= most && queued >= most ? "full" : undefined;
   }
 
@@ -167,7 +169,9 @@ export function admission(options: AdmissionOptions): Admission {
         if (!oldest || inflight >= ceiling(criticality)) break;
         const next = clock.now() - oldest.sinceMs > lifoAfterMs ? (queue.at(-1) ?? oldest) : oldest;
         next.settle(
-          hasNoTime(next.arrival, clock.now()) ? refuse(criticality, "no_time") : permit(next.sinceMs),
+          leftMs(next.arrival) < (next.arrival.minUsefulMs ?? 0)
+            ? refuse(criticality, "no_time")
+            : permit(next.sinceMs),
         );
       }
     }
@@ -197,13 +201,12 @@ export function admission(options: AdmissionOptions): Admission {
 
   return {
     acquire(criticality, arrival = {}) {
-      const nowMs = clock.now();
-      const reason = reasonAgainst(criticality, arrival, nowMs);
+      const reason = reasonAgainst(criticality, arrival);
       if (reason) return refuse(criticality, reason);
-      return inflight < ceiling(criticality) ? permit(nowMs) : wait(criticality, arrival);
+      return inflight < ceiling(criticality) ? permit(clock.now()) : wait(criticality, arrival);
     },
     refusal(criticality, arrival = {}) {
-      const reason = reasonAgainst(criticality, arrival, clock.now());
+      const reason = reasonAgainst(criticality, arrival);
       return reason && refuse(criticality, reason);
     },
     state: () => ({

@@ -15,6 +15,11 @@ test("is three times what the method takes", () => {
   expect(after(10, 20).times.minUsefulMs(M, 10_000)).toBe(60);
 });
 
+test("is what it takes for a call that need not wait", () => {
+  expect(after(10, 20).times.minAtOnceMs(M, 10_000)).toBe(20);
+  expect(after(10, 8_000).times.minAtOnceMs(M, 10_000)).toBe(5_000);
+});
+
 test("is nothing while too few calls are known, and for a method that is not", () => {
   expect(after(9, 20).times.minUsefulMs(M, 10_000)).toBe(0);
   expect(after(10, 20).times.minUsefulMs("toy.Toys/Paint", 10_000)).toBe(0);

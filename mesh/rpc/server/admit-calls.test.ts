@@ -113,7 +113,7 @@ test("so many may stand aside; one more keeps its place, until one of them has e
       refusal: () => undefined,
       state: () => ({ limit: 1, inflight: 0, queued: 0, queueAgeMs: 0, sheddingForMs: 0 }),
     },
-    times: { observe: (method) => void timed?.push(method), minUsefulMs: () => 0 },
+    times: { observe: (method) => void timed?.push(method), minUsefulMs: () => 0, minAtOnceMs: () => 0 },
     policies: policies(),
     clock: manualClock(),
     maxAside: 1,

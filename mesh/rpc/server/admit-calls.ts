@@ -32,7 +32,10 @@ export function admitCalls(options: AdmitOptions): Gate {
   const arrival = ({ method, deadlineMs }: ArrivingCall, signal?: AbortSignal): Arrival => {
     const { name, timeoutMs } = policies.method(method);
     const minUsefulMs = times.minUsefulMs(name, timeoutMs);
-    return signal ? { deadlineMs, minUsefulMs, signal } : { deadlineMs, minUsefulMs };
+    const minAtOnceMs = times.minAtOnceMs(name, timeoutMs);
+    return signal
+      ? { deadlineMs, minUsefulMs, minAtOnceMs, signal }
+      : { deadlineMs, minUsefulMs, minAtOnceMs };
   };
   const toError = ({ reason, pushbackMs }: Refusal) => shed(reason, pushbackMs);
   return {
