@@ -42,7 +42,14 @@ const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
   MESH_FAULTS: "on",
   MESH_METRICS_BY_ENDPOINT: "true",
 };
-const PASSED_ON = ["MESH_FAULTS", "MESH_OPERATOR_TOKEN", "MESH_POLICY_FILE", "MESH_MAX_CONNECTION_AGE_MS"];
+const PASSED_ON = [
+  "MESH_FAULTS",
+  "MESH_OPERATOR_TOKEN",
+  "MESH_POLICY_FILE",
+  "MESH_MAX_CONNECTION_AGE_MS",
+  "NATS_CREDS",
+  "NATS_CA",
+];
 const SERVICE_GRACE_MS = 7500;
 
 /** Starts PostgreSQL, NATS and every service, and returns once all are well. On failure nothing is left running. */
