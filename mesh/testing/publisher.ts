@@ -1,7 +1,8 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { Kind } from "../../gen/mesh/event/v1/event_pb.ts";
 import { eventContract, streamContract } from "../contract/event.ts";
 import { silentLog } from "../core/log.ts";
-import { publish } from "../events/publish.ts";
+import { publish, send } from "../events/publish.ts";
 import { startRelay } from "../events/relay.ts";
 import { eventStream } from "../events/streams.ts";
 import { openNats } from "../nats/connection.ts";
@@ -12,15 +13,15 @@ import { atEnd } from "./at-end.ts";
 import { testBroker } from "./broker.ts";
 import { testDatabase } from "./database.ts";
 
-/** Stands for a service that publishes events. */
+/** Stands for a service that publishes events or sends commands. */
 export interface Publisher<T extends DescMessage> {
-  /** Publishes an event as its owner would: through an outbox and a relay. Resolves with its number within its key. */
+  /** Publishes as the owner would: through an outbox and a relay. Resolves with the event's number within its key, 0 if it has none. */
   publish(init: MessageInitShape<T>): Promise<number>;
   /** The same for another event of the same stream. */
   publishOther<U extends DescMessage>(schema: U, init: MessageInitShape<U>): Promise<number>;
 }
 
-/** Publishes events of one type to the broker of the test file. */
+/** Publishes events, or sends commands, of one type to the broker of the test file. */
 export async function testPublisher<T extends DescMessage>(schema: T): Promise<Publisher<T>> {
   const { url: databaseUrl } = await testDatabase();
   const { url } = await testBroker();
@@ -29,7 +30,14 @@ export async function testPublisher<T extends DescMessage>(schema: T): Promise<P
   const folder = new URL("../events/migrations/", import.meta.url);
   await migrate(sql, [{ set: "mesh/events", folder }], log);
   const nats = openNats({ url, name: "test-publisher", log });
-  const relay = startRelay({ sql, databaseUrl, nats, stream: eventStream(streamContract(schema)), log });
+  const relay = startRelay({
+    sql,
+    databaseUrl,
+    nats,
+    stream: eventStream(streamContract(schema)),
+    source: "/test/publisher",
+    log,
+  });
   atEnd(async () => {
     await relay.stop();
     await nats.close();
@@ -37,7 +45,7 @@ export async function testPublisher<T extends DescMessage>(schema: T): Promise<P
   });
   const publishOther = <U extends DescMessage>(other: U, init: MessageInitShape<U>) =>
     transaction(sql, async (tx) => {
-      await publish(tx, other, init);
+      await (eventContract(other).kind === Kind.COMMAND ? send : publish)(tx, other, init);
       const [row] = await tx<{ key_seq: number }[]>`SELECT key_seq FROM outbox ORDER BY id DESC LIMIT 1`;
       return row?.key_seq ?? 0;
     });
