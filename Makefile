@@ -15,8 +15,8 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup ## Start PostgreSQL, NATS and every service; Ctrl-C stops them
-	@exec node services/run.ts
+run: setup ## Start PostgreSQL, NATS and every service; Ctrl-C stops them. More processes: make run SCALE=order=2,review=2
+	@exec node services/run.ts --scale "$(SCALE)"
 
 .PHONY: dev
 dev: setup ## Like run, and restart one service when its code changes: make dev SERVICE=order

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
+import { createTransport } from "nodemailer";
 import postgres from "postgres";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { writeFakeServices } from "../tools/local/fake-services.ts";
@@ -13,7 +14,7 @@ import { startSystem } from "./run.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer", "audit"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit"];
 
 async function start({
   scripts = {},
@@ -54,7 +55,16 @@ test("every service runs, product twice, with what it needs and no secret of ano
     "open there without a token (MESH_AUTH=off); faults on demand: MESH_FAULTS=on",
   );
   expect(system.instances.map((each) => each.instance)).toEqual([
-    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1", "audit-1"],
+    ...[
+      "product-1",
+      "product-2",
+      "review-1",
+      "order-1",
+      "payment-1",
+      "customer-1",
+      "notification-1",
+      "audit-1",
+    ],
   ]);
   const order = await envOf(instance("order-1").port);
   expect(order).toMatchObject({
@@ -76,6 +86,34 @@ test("every service runs, product twice, with what it needs and no secret of ano
   expect(JSON.stringify(order)).not.toContain(password);
   expect(statSync(join(dataDir, "secrets.json")).mode & 0o777).toBe(0o600);
   expect(readFileSync(join(dataDir, "logs/order-1.log"), "utf8")).toContain('"msg":"listens"');
+});
+
+test("a service runs as often as it is scaled to, and only notification is told of the mail server", async () => {
+  const { system, instance, envOf, dataDir } = await start({ scale: { product: 1, order: 2 } });
+  expect(system.instances.map((each) => each.instance)).toEqual([
+    ...[
+      "product-1",
+      "review-1",
+      "order-1",
+      "order-2",
+      "payment-1",
+      "customer-1",
+      "notification-1",
+      "audit-1",
+    ],
+  ]);
+  expect((await envOf(instance("order-2").port)).SMTP_URL).toBeUndefined();
+  const { SMTP_URL } = await envOf(instance("notification-1").port);
+  expect(SMTP_URL).toBe(system.mail?.smtpUrl);
+  await createTransport(SMTP_URL).sendMail({ from: "a@example.com", to: "b@example.com", subject: "one" });
+  expect(system.mail?.mails).toMatchObject([{ subject: "one", to: ["b@example.com"] }]);
+  expect(readFileSync(join(dataDir, "mails.jsonl"), "utf8")).toContain('"subject":"one"');
+});
+
+test("a mail server of one's own is used, and none is started", async () => {
+  const { system, instance, envOf } = await start({ smtpUrl: "smtp://127.0.0.1:9" });
+  expect(system.mail).toBeUndefined();
+  expect(await envOf(instance("notification-1").port)).toMatchObject({ SMTP_URL: "smtp://127.0.0.1:9" });
 });
 
 test("each service has a database of its own, which outlives a stop; a stop leaves no process", async () => {

@@ -3,8 +3,10 @@ import { provision } from "../mesh/store/provision.ts";
 import { untilDiscovered } from "../tools/local/discovered.ts";
 import { findGrpcurl } from "../tools/local/grpcurl.ts";
 import { passedOn, startInstance } from "../tools/local/instance.ts";
-import { assertPortsFree, freePorts } from "../tools/local/ports.ts";
+import { startMailSink } from "../tools/local/mail-sink.ts";
+import { assertPortsFree, freePorts, type PortUse } from "../tools/local/ports.ts";
 import { takeRunLock } from "../tools/local/run-lock.ts";
+import { scaled } from "../tools/local/scale.ts";
 import { keptSecrets } from "../tools/local/secrets.ts";
 import { claimServerPorts, startServers, stopServers } from "../tools/local/shop-servers.ts";
 import { type System, type SystemOptions, systemOf } from "../tools/local/system.ts";
@@ -17,12 +19,13 @@ const SHOP: readonly Service[] = [
   { service: "order", ports: [50053], calls: ["customer", "product", "payment"] },
   { service: "payment", ports: [50054], calls: [] },
   { service: "customer", ports: [50055], calls: [] },
+  { service: "notification", ports: [50056], calls: [] },
   { service: "audit", ports: [50057], calls: [] },
 ];
-const SERVER_PORTS = { postgres: 15432, nats: 14222 };
+const SERVER_PORTS = { postgres: 15432, nats: 14222, smtp: 11025, mails: 18025 };
 
 /** The name of a service of the shop. */
-export type ServiceName = "product" | "review" | "order" | "payment" | "customer" | "audit";
+export type ServiceName = "product" | "review" | "order" | "payment" | "customer" | "notification" | "audit";
 
 interface Service {
   readonly service: ServiceName;
@@ -61,8 +64,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
   const lock = await takeRunLock(join(dataDir, "run.pid"), say);
   undo.defer(() => lock.release());
 
+  const wanted = scaled(SHOP, options.scale ?? {});
   const { shop, serverPorts } =
-    options.ports === "free" ? await onFreePorts() : { shop: SHOP, serverPorts: SERVER_PORTS };
+    options.ports === "free" ? await onFreePorts(wanted) : { shop: wanted, serverPorts: SERVER_PORTS };
   const places = shop.flatMap(({ service, ports, calls }) =>
     ports.map((port, index) => ({ service, port, calls, instance: `${service}-${index + 1}` })),
   );
@@ -77,11 +81,22 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
   };
   await assertPortsFree([
     ...(await claimServerPorts(serverOptions)),
+    ...(options.smtpUrl ? [] : mailPorts(serverPorts)),
     ...places.map(({ port, instance }) => ({ port, for: instance })),
   ]);
 
   const servers = await startServers(serverOptions);
   undo.defer(() => stopServers(servers));
+
+  const mail = options.smtpUrl
+    ? undefined
+    : await startMailSink({
+        smtpPort: serverPorts.smtp,
+        pagePort: serverPorts.mails,
+        file: join(dataDir, "mails.jsonl"),
+      });
+  undo.defer(async () => mail?.stop());
+  const smtpUrl = options.smtpUrl ?? mail?.smtpUrl ?? "";
 
   say("making a database for each service, where there is none");
   const databaseUrls = await makeDatabases(servers.databaseUrl, dataDir, options.databasePrefix ?? "weft_");
@@ -112,6 +127,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
         INSTANCE: instance,
         DATABASE_URL: databaseUrls[service],
         NATS_URL: servers.natsUrl,
+        ...(service === "notification" && { SMTP_URL: smtpUrl }),
         NODE_COMPILE_CACHE: join(dataDir, "compile-cache"),
         ...options.env,
       },
@@ -133,14 +149,25 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
 
   const started = undo.move();
   const stop = () => started.disposeAsync();
-  return systemOf({ instances, servers, databaseUrls, readyTimeoutMs, stop });
+  return systemOf({ instances, servers, mail, databaseUrls, readyTimeoutMs, stop });
 }
 
-async function onFreePorts(): Promise<{ shop: Service[]; serverPorts: typeof SERVER_PORTS }> {
-  const count = SHOP.flatMap(({ ports }) => ports).length;
-  const [postgres, nats, ...free] = (await freePorts(count + 2)) as [number, number, ...number[]];
-  const shop = SHOP.map((each) => ({ ...each, ports: free.splice(0, each.ports.length) }));
-  return { shop, serverPorts: { postgres, nats } };
+async function onFreePorts(
+  wanted: readonly Service[],
+): Promise<{ shop: Service[]; serverPorts: typeof SERVER_PORTS }> {
+  const count = wanted.flatMap(({ ports }) => ports).length;
+  const free = await freePorts(count + 4);
+  const [postgres, nats, smtp, mails] = free.splice(0, 4) as [number, number, number, number];
+  const shop = wanted.map((each) => ({ ...each, ports: free.splice(0, each.ports.length) }));
+  return { shop, serverPorts: { postgres, nats, smtp, mails } };
+}
+
+function mailPorts({ smtp, mails }: typeof SERVER_PORTS): PortUse[] {
+  const orElse = "set SMTP_URL to use a mail server of your own";
+  return [
+    { port: smtp, for: "the mail sink", orElse },
+    { port: mails, for: "the page of its mails", orElse },
+  ];
 }
 
 async function makeDatabases(
@@ -163,10 +190,15 @@ function findNode(): string {
 }
 
 if (import.meta.main) {
-  const { DATABASE_URL: databaseUrl, NATS_URL: natsUrl } = process.env;
+  const { DATABASE_URL: databaseUrl, NATS_URL: natsUrl, SMTP_URL: smtpUrl } = process.env;
   process.exitCode = await runInTerminal({
     startSystem: (options) =>
-      startSystem({ ...(databaseUrl && { databaseUrl }), ...(natsUrl && { natsUrl }), ...options }),
+      startSystem({
+        ...(databaseUrl && { databaseUrl }),
+        ...(natsUrl && { natsUrl }),
+        ...(smtpUrl && { smtpUrl }),
+        ...options,
+      }),
     services: SHOP.map(({ service }) => service),
     checkoutDir: CHECKOUT,
     dataDir: DATA_DIR,

@@ -21,6 +21,7 @@ const PORTS: Readonly<Record<string, string>> = {
   50053: "order-1",
   50054: "payment-1",
   50055: "customer-1",
+  50056: "notification-1",
   50057: "audit-1",
 };
 

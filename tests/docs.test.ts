@@ -53,7 +53,7 @@ test.for(readmeCommands)("README: %s", async (command, { skip }) => {
   expect(output).toContain(answer);
 });
 
-test.for(["product", "review", "order", "payment", "customer", "audit"] as const)(
+test.for(["product", "review", "order", "payment", "customer", "notification", "audit"] as const)(
   "grpcurl finds the contract of %s on its port by reflection, options and all",
   async (service, { skip }) => {
     if (!canRun("grpcurl")) skip("grpcurl needs Go");

@@ -41,7 +41,7 @@ const events = (await generatedFiles("shop", "_event_pb.ts")).flatMap((file) => 
 describe("the shop's own contracts", () => {
   test("there are some of every service", () => {
     const owners = new Set(events.map((event) => eventContract(event).owner));
-    expect([...owners].sort()).toEqual(["customer", "order", "payment", "product", "review"]);
+    expect([...owners].sort()).toEqual(["customer", "notification", "order", "payment", "product", "review"]);
   });
 
   test.each(events.map((event) => [event.typeName, event] as const))("%s reads", (typeName, event) => {

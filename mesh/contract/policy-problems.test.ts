@@ -280,6 +280,7 @@ test("the shop has the services that are checked here", () => {
   expect(ofShop.map(({ name }) => name).sort()).toEqual([
     "AuditService",
     "CustomerService",
+    "NotificationService",
     "OrderService",
     "PaymentService",
     "ProductService",

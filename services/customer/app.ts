@@ -1,5 +1,6 @@
 import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
 import { CustomerService } from "../../gen/shop/customer/v1/customer_service_pb.ts";
+import { SendNotificationSchema } from "../../gen/shop/notification/v1/notification_command_pb.ts";
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
 import { type Clock, systemClock } from "../../mesh/core/clock.ts";
@@ -23,6 +24,7 @@ export async function startApp(settings: Settings, clock: Clock = systemClock): 
     routes: (router) => router.service(CustomerService, customerService(parts.sql, passwords, issueToken)),
     http: jwksPage(keys),
     publishes: CustomerRegisteredSchema,
+    sends: [SendNotificationSchema],
     prunes: [keys.prune],
   });
 }

@@ -1,4 +1,6 @@
 import type { Instance } from "./instance.ts";
+import type { MailSink } from "./mail-sink.ts";
+import type { Scale } from "./scale.ts";
 import type { Servers } from "./shop-servers.ts";
 
 export interface SystemOptions {
@@ -12,6 +14,10 @@ export interface SystemOptions {
   readonly databasePrefix?: string;
   /** A NATS server to use in place of our own. */
   readonly natsUrl?: string;
+  /** How many processes a service has, by its name. Defaults to those of the table. */
+  readonly scale?: Scale;
+  /** A mail server to use in place of our own, which delivers nothing and shows all. */
+  readonly smtpUrl?: string;
   /** Settings for every service, over those that the system makes. */
   readonly env?: Readonly<Record<string, string>>;
   /** The folder that holds `<service>/main.ts`. Defaults to `services`. */
@@ -48,6 +54,8 @@ export interface System<Name extends string = string> {
   /** The database server, as its administrator. */
   readonly adminDatabaseUrl: string;
   readonly natsUrl: string;
+  /** What the services were told to mail through. Undefined if that is not its own. */
+  readonly mail: MailSink | undefined;
   /** The servers that are its own. */
   readonly servers: Pick<Servers, "postgres" | "nats">;
   /** Stops the services, then its own servers, within 10 s. Safe to call twice. */
@@ -57,6 +65,7 @@ export interface System<Name extends string = string> {
 export interface SystemParts<Name extends string> {
   readonly instances: readonly Instance[];
   readonly servers: Servers;
+  readonly mail: MailSink | undefined;
   readonly databaseUrls: Readonly<Record<Name, string>>;
   readonly readyTimeoutMs: number;
   readonly stop: () => Promise<void>;
@@ -64,7 +73,7 @@ export interface SystemParts<Name extends string> {
 
 /** The handle on a system whose parts have been started. */
 export function systemOf<Name extends string>(parts: SystemParts<Name>): System<Name> {
-  const { instances, servers, databaseUrls, readyTimeoutMs } = parts;
+  const { instances, servers, mail, databaseUrls, readyTimeoutMs } = parts;
   let stopped: Promise<void> | undefined;
 
   function partNamed(name: string) {
@@ -101,6 +110,7 @@ export function systemOf<Name extends string>(parts: SystemParts<Name>): System<
     databaseUrls,
     adminDatabaseUrl: servers.databaseUrl,
     natsUrl: servers.natsUrl,
+    mail,
     servers,
     stop() {
       stopped ??= parts.stop();

@@ -12,7 +12,7 @@ import { tempDir } from "./temp-dir.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer", "audit"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit"];
 const STUBBORN = `
 import { createServer } from "node:http";
 createServer((_request, response) => void response.end("{}")).listen(Number(process.env.PORT), process.env.HOST);
@@ -80,10 +80,19 @@ test("it shows the table and what to try, and one Ctrl-C stops everything", asyn
   const { run } = checkout();
   const { child, saidWhat, pids, closed } = run();
   expect(await saidWhat("ready in ")).toMatch(/^ready in \d+\.\d s; try: first {3}or: second$/);
-  await saidWhat("service   instance    port   pid");
+  await saidWhat("service       instance        port   pid");
   await saidWhat("starting the services: on 127.0.0.1 only, and open there without a token (MESH_AUTH=off)");
   expect(Object.keys(pids())).toEqual([
-    ...["product-1", "product-2", "review-1", "order-1", "payment-1", "customer-1", "audit-1"],
+    ...[
+      "product-1",
+      "product-2",
+      "review-1",
+      "order-1",
+      "payment-1",
+      "customer-1",
+      "notification-1",
+      "audit-1",
+    ],
     ...["postgres", "nats"],
   ]);
   child.kill("SIGINT");
@@ -180,6 +189,9 @@ test("what it does not understand ends it with a word and exit code 1", async ()
   const unknown = run("--watch", "gateway");
   expect(await unknown.closed).toBe(1);
   await unknown.saidWhat("there is no service named gateway; watch one of product, review");
+  const unscaled = run("--scale", "gateway=2");
+  expect(await unscaled.closed).toBe(1);
+  await unscaled.saidWhat("there is no service named gateway; scale one of product, review");
   expect(await run("--no-such-flag").closed).toBe(1);
   const help = run("--help");
   expect(await help.closed).toBe(0);

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { isHealthy } from "./health.ts";
 import { deservesAttention } from "./log-level.ts";
 import { resetSystem } from "./reset.ts";
+import { readScale, type Scale } from "./scale.ts";
 import { killEverything } from "./supervise.ts";
 import type { System, SystemOptions } from "./system.ts";
 import { formatTable } from "./table.ts";
@@ -15,9 +16,10 @@ const USAGE = `Runs the whole shop: PostgreSQL, NATS and every service. Ctrl-C s
 
   node services/run.ts                   start
   node services/run.ts --watch order     start, and restart that service whenever its code changes
+  node services/run.ts --scale order=2   start, with two processes of that service
   node services/run.ts --reset           forget all data
 
-DATABASE_URL and NATS_URL name servers to use in place of our own. LOG_LEVEL=debug shows every log line.`;
+DATABASE_URL, NATS_URL and SMTP_URL name servers to use in place of our own. LOG_LEVEL=debug shows every log line.`;
 
 export interface TerminalOptions<Name extends string> {
   readonly startSystem: (options: SystemOptions) => Promise<System<Name>>;
@@ -31,10 +33,10 @@ export interface TerminalOptions<Name extends string> {
 /** Runs the system for a person at a terminal, until Ctrl-C. Returns the process's exit code. */
 export async function runInTerminal<Name extends string>(options: TerminalOptions<Name>): Promise<number> {
   try {
-    const { help, reset, watch } = readArguments(options.services);
+    const { help, reset, watch, scale } = readArguments(options.services);
     if (help) say(USAGE);
     else if (reset) await forget(options.dataDir);
-    else await run(options, watch);
+    else await run(options, { watch, scale });
     return 0;
   } catch (error) {
     console.error((error as Error).message);
@@ -44,13 +46,18 @@ export async function runInTerminal<Name extends string>(options: TerminalOption
 
 function readArguments<Name extends string>(services: readonly Name[]) {
   const { values } = parseArgs({
-    options: { help: { type: "boolean", short: "h" }, reset: { type: "boolean" }, watch: { type: "string" } },
+    options: {
+      help: { type: "boolean", short: "h" },
+      reset: { type: "boolean" },
+      watch: { type: "string" },
+      scale: { type: "string" },
+    },
   });
   const watch = services.find((service) => service === values.watch);
   if (values.watch !== undefined && watch === undefined) {
     throw new Error(`there is no service named ${values.watch || '""'}; watch one of ${services.join(", ")}`);
   }
-  return { ...values, watch };
+  return { ...values, watch, scale: readScale(values.scale ?? "", services) };
 }
 
 async function forget(dataDir: string): Promise<void> {
@@ -63,7 +70,7 @@ async function forget(dataDir: string): Promise<void> {
 
 async function run<Name extends string>(
   options: TerminalOptions<Name>,
-  watched: Name | undefined,
+  { watch: watched, scale }: { watch: Name | undefined; scale: Scale },
 ): Promise<void> {
   const { signal } = stopOnRequest();
   // A terminal that was closed must not keep us from stopping in order.
@@ -75,6 +82,7 @@ async function run<Name extends string>(
     system = await options.startSystem({
       say,
       signal,
+      scale,
       onLine: (instance, line) => void ((showsAll || deservesAttention(line)) && say(`${instance}  ${line}`)),
     });
   } catch (error) {
@@ -84,6 +92,7 @@ async function run<Name extends string>(
   }
   const watcher = watched === undefined ? undefined : restartOnChange(system, watched, options.checkoutDir);
   say(`\n${await describe(system)}\n`);
+  if (system.mail) say(`mails are not delivered, but shown: ${system.mail.pageUrl}`);
   say(`ready in ${(performance.now() / 1000).toFixed(1)} s; try: ${options.firstCommands.join("   or: ")}`);
   await stopRequested;
   watcher?.close();
