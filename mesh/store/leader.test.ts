@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
@@ -111,3 +112,37 @@ test("while the database is away nobody leads, and stopping still ends", async (
   await candidates.stop();
   expect(candidates.signals).toEqual([]);
 });
+
+/** The sockets of the server to the sessions of this name, as Linux shows them: which timer runs, and for how long. */
+async function timersOf(name: string): Promise<{ kind: string; hundredths: number }[]> {
+  const sessions = await sql<{ client: number; server: number }[]>`
+    SELECT client_port AS client, inet_server_port() AS server FROM pg_stat_activity WHERE application_name = ${name}`;
+  const sockets = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);
+  return sessions.flatMap(({ client, server }) =>
+    sockets
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, local = "", remote = ""]) => portOf(local) === server && portOf(remote) === client)
+      .map(([, , , , , timer = ""]) => {
+        const [kind = "", hundredths = ""] = timer.split(":");
+        return { kind, hundredths: Number.parseInt(hundredths, 16) };
+      }),
+  );
+}
+
+const portOf = (address: string) => Number.parseInt(address.split(":")[1] ?? "", 16);
+const KEEPALIVE = "02";
+
+test.skipIf(process.platform !== "linux")(
+  "the server asks the session of a leader every few seconds whether it is still there",
+  async () => {
+    const role = newRole();
+    const only = candidate(role);
+    await until(only.leads);
+    // While something is on its way, another timer runs.
+    const [timer] = await until(async () => {
+      const timers = await timersOf(`leader ${role}`);
+      return timers[0]?.kind === KEEPALIVE && timers;
+    });
+    expect(timer?.hundredths).toBeLessThanOrEqual(500);
+  },
+);
