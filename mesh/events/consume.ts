@@ -19,6 +19,7 @@ import { followDurable, giveBack } from "./durable.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
 import { InboxTelemetry } from "./inbox-telemetry.ts";
+import { type AskResend, LostHistory } from "./lost-history.ts";
 import { Outage } from "./outage.ts";
 import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { type Replay, readReplay } from "./replay.ts";
@@ -40,6 +41,11 @@ export interface ConsumeOptions {
   readonly ackWaitMs?: number;
   /** How long a failed message waits before attempt 2, 3, ...; the last one also before any later. Milliseconds. Defaults to 500, 2,000, 8,000, 30,000, 120,000. */
   readonly retryDelaysMs?: readonly number[];
+  /**
+   * Asks the owner of the stream for events that the stream holds no more, when the consumer was away for too long.
+   * Defaults to none: then they are lost.
+   */
+  readonly resend?: AskResend;
   /** Names this process on the dead letters that it writes. Defaults to the machine's name. */
   readonly instance?: string;
   readonly log: Log;
@@ -75,6 +81,7 @@ export function consume(options: ConsumeOptions): Running {
     contract,
     handlers: handlersByType(contract, options.handlers),
     firstSeqOfStream: () => firstSeqOf(nats, contract.stream),
+    lostHistory: options.resend && new LostHistory(options.resend, log),
     retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
     telemetry,
     log,

@@ -1,4 +1,5 @@
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { atEnd } from "../testing/at-end.ts";
@@ -41,4 +42,11 @@ test("a consumer that is ahead of its stream begins anew, so that nothing of wha
   expect(await ensureConsumer(faulty, "TAIL", config)).toBe(true);
   const { ack_floor, num_pending } = await manager.consumers.info("TAIL", config.durable_name);
   expect([ack_floor.stream_seq, num_pending]).toEqual([0, 3]);
+});
+
+test("a consumer that is there follows its configuration", async () => {
+  await consumed("CHANGED");
+  expect(await ensureConsumer(manager, "CHANGED", { ...config, ack_wait: nanos(7_000) })).toBe(false);
+  const info = await manager.consumers.info("CHANGED", config.durable_name);
+  expect([info.config.ack_wait, info.ack_floor.stream_seq]).toEqual([nanos(7_000), 3]);
 });

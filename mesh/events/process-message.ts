@@ -15,6 +15,7 @@ import { advanceReplayed } from "./gate.ts";
 import { ANY_TYPE, type EventHandler } from "./handlers.ts";
 import type { InboxTelemetry } from "./inbox-telemetry.ts";
 import { latestProgress, replaceReplayed } from "./latest.ts";
+import type { LostHistory } from "./lost-history.ts";
 import type { Progress } from "./progress.ts";
 import { type Replay, type Replayed, replayedProgress } from "./replay.ts";
 import { boundTransaction, HandlerError, runHandler } from "./run-handler.ts";
@@ -31,6 +32,8 @@ export interface Processing {
   readonly handlers: ReadonlyMap<string, EventHandler>;
   /** The first sequence that the stream still holds, asked of the broker now. */
   readonly firstSeqOfStream: () => Promise<number>;
+  /** Gets back what the stream does not hold any more; undefined if nobody can. */
+  readonly lostHistory?: LostHistory | undefined;
   /** The delay before attempt 2, 3, ...; the last one also before any later attempt. Milliseconds. */
   readonly retryDelaysMs: readonly number[];
   readonly telemetry: InboxTelemetry;
@@ -85,7 +88,7 @@ export async function processMessage(
         telemetry.handled(eventId, time);
         return ACK;
       }
-      const { verdict, retryAt, blockedBy } = await progress.judge();
+      const { verdict, retryAt, blockedBy, nextSeq } = await progress.judge();
       switch (verdict) {
         case "done":
           telemetry.duplicate(eventId);
@@ -95,6 +98,7 @@ export async function processMessage(
           return await dead(work, { reason: "blocked", error, blockedBy });
         }
         case "historyLost":
+          if (await canStillCome(work, nextSeq)) return gapAnswer(message, retryAt, clock);
           return await dead(work, { reason: "history_lost", error: new Error("events before it are gone") });
         case "baseline":
           log.warn(
@@ -276,6 +280,15 @@ async function commitIf(sql: Sql, fn: (tx: Tx) => Promise<boolean>): Promise<boo
     if (error === refused) return false;
     throw error;
   }
+}
+
+/** Whether the owner of the stream publishes the events before this one again. */
+async function canStillCome(work: Work, fromSeq: number | undefined): Promise<boolean> {
+  const { lostHistory, contract } = work.processing;
+  const { key, keySeq } = work.envelope;
+  if (!lostHistory || fromSeq === undefined) return false;
+  const lost = { stream: contract.stream, key, fromSeq, toSeq: keySeq - 1 };
+  return lostHistory.canStillCome(lost, work.message.info.deliveryCount);
 }
 
 async function predecessorIsGone({ firstSeqOfStream }: Processing, { prevSeq }: Envelope): Promise<boolean> {

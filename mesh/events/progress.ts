@@ -21,6 +21,8 @@ export interface Judgement {
   readonly verdict: Verdict;
   /** When the one that it waits for is tried again, if that is known. */
   readonly retryAt?: Date | undefined;
+  /** The number of the event that its key waits for, if it waits for one. */
+  readonly nextSeq?: number;
   /** The dead event that it waits for, if it is blocked and that is known. */
   readonly blockedBy?: string | undefined;
 }

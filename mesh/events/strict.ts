@@ -31,7 +31,13 @@ export function strictProgress(sql: Sql, place: Place, options: StrictOptions): 
     async judge() {
       const cursor = await cursorOf(sql, place);
       const verdict = await judge(place.seq, cursor, options.predecessorIsGone);
-      return { verdict, retryAt: cursor?.retryAt ?? undefined, blockedBy: cursor?.parkedBy ?? undefined };
+      const { lastSeq = 0, parkedUntil = 0, retryAt, parkedBy } = cursor ?? {};
+      return {
+        verdict,
+        nextSeq: Math.max(lastSeq, parkedUntil) + 1,
+        retryAt: retryAt ?? undefined,
+        blockedBy: parkedBy ?? undefined,
+      };
     },
     bury: (tx, reason) => passerOf(reason, options)(tx, place),
     postpone: (delayMs) => postpone(sql, place, delayMs),
