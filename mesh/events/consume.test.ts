@@ -9,6 +9,7 @@ import { openNats } from "../nats/connection.ts";
 import { connect } from "../store/connect.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
+import { tcpProxy } from "../testing/tcp-proxy.ts";
 import { type ToyMessage, toyHeaders, toyPayload } from "../testing/toy-messages.ts";
 import { type ToyShop, toyShop } from "../testing/toy-shop.ts";
 import { until } from "../testing/until.ts";
@@ -507,4 +508,28 @@ test("handlers that are not those of the contract are refused at once, by name",
   expect(() => consume({ ...options, handlers: [moved], subscription: "other" })).toThrow(
     `the contract of ${type("ToyService")} has no subscription "other"`,
   );
+});
+
+test("what is on its way to a consumer that stops is given back at once", async () => {
+  const shop = await toyShop();
+  shop.relay();
+  const { hostname, port } = new URL(broker.url);
+  const far = await tcpProxy({ host: hostname, port: Number(port) }, { delayMs: 100 });
+  const nats = openNats({ url: `nats://127.0.0.1:${far.endpoint.port}`, name: "far", log: silentLog });
+  atEnd(() => nats.close());
+  let isOver = false;
+  const moving = (async () => {
+    let count = 0;
+    while (!isOver) await shop.move(`key-${++count}`, 1);
+    return count;
+  })();
+  const ackWaitMs = 600_000;
+  const begun = Promise.withResolvers<void>();
+  const running = shop.consume(async () => begun.resolve(), { nats, ackWaitMs });
+  await begun.promise;
+  await running.stop();
+  isOver = true;
+  const count = await moving;
+  shop.consume(async () => {}, { ackWaitMs });
+  await shop.untilEffects(count);
 });

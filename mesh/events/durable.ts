@@ -7,7 +7,7 @@ import {
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/nats-core";
+import { nanos, type Subscription } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
@@ -95,7 +95,7 @@ export function followDurable(options: DurableOptions): Running {
     });
     begun();
     log.info({ consumer: name, stream }, "subscribed");
-    await read(messages, signal);
+    await read(messages, signal, lost);
   }
 
   async function ensure(manager: JetStreamManager): Promise<void> {
@@ -114,7 +114,7 @@ export function followDurable(options: DurableOptions): Running {
     options.meter?.count("mesh.consumer.recreated", { consumer: name });
   }
 
-  async function read(messages: ConsumerMessages, signal: AbortSignal): Promise<void> {
+  async function read(messages: ConsumerMessages, signal: AbortSignal, lost: AbortSignal): Promise<void> {
     const lanes = new Lanes(concurrency);
     const held = new Set<JsMsg>();
     const begun = new Set<JsMsg>();
@@ -123,7 +123,8 @@ export function followDurable(options: DurableOptions): Running {
     }, ackWaitMs / 3);
     let roomFor: () => void = () => {};
     const stop = () => {
-      messages.stop();
+      if (lost.aborted) messages.stop();
+      else endReading(messages);
       roomFor();
     };
     signal.addEventListener("abort", stop, { once: true });
@@ -187,4 +188,12 @@ async function untilSilent(messages: ConsumerMessages, isReading: () => boolean)
     return true;
   }
   return false;
+}
+
+/** Asks for no more messages. Those that are on their way still come, and so can be given back. */
+function endReading(messages: ConsumerMessages): void {
+  // The client's own stop would drop them, and the broker would deliver them again only after ack_wait.
+  const { sub } = messages as ConsumerMessages & { readonly sub?: Subscription };
+  if (sub && !sub.isClosed()) sub.drain().catch(() => messages.stop());
+  else messages.stop();
 }

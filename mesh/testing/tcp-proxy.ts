@@ -19,10 +19,13 @@ export interface TcpProxy {
 const HOST = "127.0.0.1";
 
 /**
- * Passes each connection on to a server, or to the one that `to` chooses for it; without one it ends at once. The proxy
- * ends with the test, or the test file.
+ * Passes each connection on to a server, or to the one that `to` chooses for it; without one it ends at once. All that
+ * goes through takes `delayMs` each way. The proxy ends with the test, or the test file.
  */
-export async function tcpProxy(to: Endpoint | (() => Endpoint | undefined)): Promise<TcpProxy> {
+export async function tcpProxy(
+  to: Endpoint | (() => Endpoint | undefined),
+  { delayMs = 0 }: { readonly delayMs?: number } = {},
+): Promise<TcpProxy> {
   const clients = new Set<Socket>();
   let empty: () => void = () => {};
   const server = createServer({ noDelay: true }, (client) => {
@@ -35,7 +38,8 @@ export async function tcpProxy(to: Endpoint | (() => Endpoint | undefined)): Pro
       [upstream, client],
     ] as const) {
       one.on("error", () => other.destroy());
-      one.pipe(other);
+      if (delayMs > 0) one.on("data", (chunk) => setTimeout(() => other.write(chunk), delayMs));
+      else one.pipe(other);
     }
     // What it still says is for nobody, and unread it would keep the connection.
     upstream.once("close", () => client.destroySoon());
