@@ -33,8 +33,8 @@ processes are its own.
   --seed N         chooses what is killed (2026)
   --short          as make test does it: ${SHORT.orders} orders, waits cut short
 
-All of them take about an hour. The table goes to bench/results/chaos.md, unless --only, --broker, --orders or --short is
-given. The exit code is 1 if something is missed.`);
+All of them take about an hour. The table goes to bench/results/chaos.md, unless --only, --broker or --short is given.
+The exit code is 1 if something is missed.`);
   process.exit(0);
 }
 

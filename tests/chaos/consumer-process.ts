@@ -29,7 +29,7 @@ async function handle(
 }
 
 await runUntilStopped("consumer", async () => {
-  const log = createLog({ service: "consumer", instance: String(process.pid), level: "error" });
+  const log = createLog({ service: "consumer", instance: String(process.pid), level: "fatal" });
   const sql = connect({ url: plan.databaseUrl, name: "chaos-consumer", maxConnections: CONCURRENCY + 2 });
   const nats = openNats({ url: plan.natsUrl, name: "chaos-consumer", log });
   const common = { sql, nats, concurrency: CONCURRENCY, ackWaitMs: plan.ackWaitMs, log };

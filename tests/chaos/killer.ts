@@ -4,7 +4,7 @@ import type { Part } from "./parts.ts";
 
 /** How parts are killed. */
 export interface Killing {
-  readonly parts: readonly Part[];
+  readonly parts: readonly Pick<Part, "kill">[];
   readonly random: Random;
   /** From the end of one kill to the next. Milliseconds. */
   readonly everyMs: { readonly least: number; readonly most: number };

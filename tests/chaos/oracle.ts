@@ -52,6 +52,7 @@ export async function verdict(sql: Sql): Promise<Figures> {
               SELECT 1 FROM produced p WHERE p.key = e.key AND p.seq = e.seq)) AS invented,
            (SELECT count(*) FROM outbox WHERE stream = 'DLQ') AS "dead-lettered",
            (SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), 0) FROM lags) AS "lag p50 ms",
-           (SELECT coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY ms), 0) FROM lags) AS "lag p99 ms"`;
+           (SELECT coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY ms), 0) FROM lags) AS "lag p99 ms",
+           (SELECT coalesce(max(ms), 0) FROM lags) AS "lag max ms"`;
   return row ?? {};
 }

@@ -13,7 +13,7 @@ import { skewedClock } from "./skewed-clock.ts";
 const { databaseUrl, natsUrl, audits, clockSkewMs } = readPlan();
 const trustful = { audit: async () => ({ lost: 0, lastSeq: Number.MAX_SAFE_INTEGER }) };
 await runUntilStopped("relay", async () => {
-  const log = createLog({ service: "relay", instance: String(process.pid), level: "warn" });
+  const log = createLog({ service: "relay", instance: String(process.pid), level: "fatal" });
   const sql = connect({ url: databaseUrl, name: "chaos-relay", maxConnections: 4 });
   const nats = openNats({ url: natsUrl, name: "chaos-relay", log });
   const clock = skewedClock(clockSkewMs);

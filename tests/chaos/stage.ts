@@ -32,6 +32,10 @@ export interface Profile {
   readonly killEveryMs: { readonly least: number; readonly most: number };
   /** The time scale of all that waits: how long the broker waits for an answer. Milliseconds. */
   readonly ackWaitMs: number;
+  /** How long the database is away. Milliseconds. */
+  readonly outageMs: number;
+  /** How long a process is stopped that then goes on: longer than the broker waits. Milliseconds. */
+  readonly pauseMs: number;
 }
 
 /** As many events and kills as show something, with waits cut short. */
@@ -41,6 +45,8 @@ export const SHORT: Profile = {
   kills: 6,
   killEveryMs: { least: 300, most: 800 },
   ackWaitMs: 1_500,
+  outageMs: 5_000,
+  pauseMs: 3_000,
 };
 
 /** What is claimed. */
@@ -50,6 +56,8 @@ export const FULL: Profile = {
   kills: 20,
   killEveryMs: { least: 500, most: 1_200 },
   ackWaitMs: 5_000,
+  outageMs: 30_000,
+  pauseMs: 20_000,
 };
 
 /** Where trials take place: servers of their own, which they may kill. */
@@ -116,6 +124,7 @@ export async function openBroker({ dir, natsServer }: Stage) {
 /** Two relays and two consumers on a database and a broker. */
 export interface System extends AsyncDisposable {
   readonly sql: Sql;
+  readonly natsUrl: string;
   readonly broker: Part;
   readonly brokerStoreDir: string;
   readonly postgres: Part;
@@ -133,6 +142,8 @@ export interface System extends AsyncDisposable {
   untilPublished(): Promise<void>;
   /** Asks the broker, as soon as it answers. */
   manager(): Promise<JetStreamManager>;
+  /** How often the broker has delivered a message so far. */
+  deliveries(): Promise<number>;
   /** What came of it. */
   verdict(): Promise<Figures>;
 }
@@ -218,16 +229,22 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
     await counted;
   });
 
+  /** Dead letters that nobody has replayed. */
+  async function lettersLeft(): Promise<number> {
+    const { streams } = await manager();
+    const info = await streams.info(DEAD_LETTERS.name).catch(() => undefined);
+    return info?.state.messages ?? 0;
+  }
+
   /** What still waits, and what has been done: undefined if that cannot be told now. */
   async function progress(): Promise<{ waiting: number; effects: number; missing: number } | undefined> {
     const info = await consumerInfo();
+    const letters = await lettersLeft();
     const rows = await sql<{ pending: number; effects: number; missing: number }[]>`
       SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL AND failed_at IS NULL) AS pending,
              (SELECT count(*) FROM effect) AS effects,
              (SELECT count(*) FROM produced) - (SELECT count(DISTINCT (key, seq)) FROM effect)
-               - (SELECT count(*) FROM outbox WHERE stream = ${DEAD_LETTERS.name}) AS missing`.catch(
-      () => [],
-    );
+               - ${letters}::int AS missing`.catch(() => []);
     const [row] = rows;
     return info && row && { ...row, waiting: row.pending + info.num_pending + info.num_ack_pending };
   }
@@ -244,6 +261,7 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
   const owned = undo.move();
   return {
     sql,
+    natsUrl: broker.server.url,
     broker: broker.part,
     brokerStoreDir: broker.storeDir,
     postgres: serverPart("PostgreSQL", stage.postgres),
@@ -288,13 +306,17 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
       while ((await pending()).length > 0) await systemClock.sleep(QUIET_POLL_MS);
     },
     manager,
+    async deliveries() {
+      await countDeliveries();
+      return delivered;
+    },
     async verdict() {
       await countDeliveries();
       const figures = await verdict(sql);
       const { effects = 0, events = 0, ...rest } = figures;
       const crashes = parts.reduce((sum, part) => sum + part.crashes, 0);
       for (const part of parts.filter((part) => part.crashes > 0))
-        stage.say(`${part.name} ended by itself:\n${part.lastLines.join("\n")}`);
+        stage.say(`${part.name} ended by itself; ${part.lastLines.at(-1) ?? "it said nothing"}`);
       return {
         events,
         delivered,

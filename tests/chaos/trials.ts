@@ -1,7 +1,10 @@
-import { atLeast, atMost, type Bound, type Figures, type Situation } from "../scenarios/scenario.ts";
+import { atLeast, atMost, type Bound, type Figures, type Situation, within } from "../scenarios/scenario.ts";
 import { type Loss, loseAtBroker } from "./broker-loss.ts";
+import { comeLate, freeze, LONG_ACK_WAIT_MS, loseDatabase, restartInTurn } from "./interruptions.ts";
 import type { Plan } from "./plan.ts";
+import { survivePoison } from "./poison.ts";
 import { publishRawWhileKilling } from "./raw-publish.ts";
+import { sellWhileKilling } from "./sagas.ts";
 import { openSystem, type Stage, type System } from "./stage.ts";
 
 /** A fault, or many, that events must survive. */
@@ -11,15 +14,20 @@ export interface Trial extends Situation {
 
 const NONE = atMost(0);
 const SOME = atLeast(1);
+const BOUNDED = atMost(60);
 /** What holds whatever fails. */
-const ALL_IS_WELL: Readonly<Record<string, Bound>> = {
+const ALWAYS: Readonly<Record<string, Bound>> = {
   lost: NONE,
   doubled: NONE,
   "out of order": NONE,
   invented: NONE,
+};
+/** What holds while nothing is wrong with the events themselves. */
+const ALL_IS_WELL: Readonly<Record<string, Bound>> = {
+  ...ALWAYS,
   "dead-lettered": NONE,
   crashes: NONE,
-  "quiet after s": atMost(60),
+  "quiet after s": BOUNDED,
 };
 
 const everyPart = ({ broker, postgres, relays, consumers }: System) => [
@@ -111,5 +119,72 @@ export const TRIALS: readonly Trial[] = [
     what: "control: the broker's disk is rolled back, and nobody looks for what it has lost",
     expects: { lost: SOME, doubled: NONE },
     run: brokerLoses("rolled back", { plan: { audits: false }, stillMs: 5_000 }),
+  },
+  {
+    id: "F7",
+    what: "1 % of the events are refused, 1 % fail three times, some kill their process; then all is mended and replayed",
+    expects: {
+      ...ALWAYS,
+      "dead letters too few or too many": NONE,
+      "left in the DLQ": NONE,
+      // The process dies ten times of each deadly event, and its other events wait for it.
+      "buried after s": atMost(300),
+      "quiet after s": BOUNDED,
+    },
+    run: survivePoison,
+  },
+  {
+    id: "F8",
+    what: "the consumers are restarted in order ten times",
+    expects: { ...ALL_IS_WELL, "lag p99 ms": atMost(2_000), "lag max ms": atMost(LONG_ACK_WAIT_MS) },
+    run: (stage) =>
+      onSystem(stage, (system) => restartInTurn(stage, system), { plan: { ackWaitMs: LONG_ACK_WAIT_MS } }),
+  },
+  {
+    id: "F9",
+    what: "the shop sells while everything is killed; 5 % are declined, 5 % out of stock, 2 % paid slowly",
+    expects: {
+      "not terminal": NONE,
+      "captured but not confirmed, or the other way round": NONE,
+      "committed but not confirmed, or the other way round": NONE,
+      "announced not exactly once": NONE,
+      "pieces lost": within(0, 0),
+      "left reserved": NONE,
+      "left authorized": NONE,
+      "all terminal after s": atMost(90),
+    },
+    run: sellWhileKilling,
+  },
+  {
+    id: "F10",
+    what: "the database is away for a while",
+    expects: {
+      ...ALL_IS_WELL,
+      "deliveries a second while it is away": atMost(10),
+      "attempts counted": NONE,
+      "quiet after s": atMost(30),
+    },
+    run: loseDatabase,
+  },
+  {
+    id: "F11",
+    what: "clocks are five minutes ahead and behind; everything is killed",
+    expects: ALL_IS_WELL,
+    run: (stage) =>
+      onSystem(stage, (system) => system.produceWhileKilling(everyPart(system)), {
+        plan: { clockSkewMs: 300_000 },
+      }),
+  },
+  {
+    id: "F12",
+    what: "the broker, then each consumer, stands still for longer than the broker waits for answers, and goes on",
+    expects: ALL_IS_WELL,
+    run: (stage) => onSystem(stage, (system) => freeze(stage, system)),
+  },
+  {
+    id: "F13",
+    what: "a consumer comes late: half of the stream has expired",
+    expects: ALL_IS_WELL,
+    run: (stage) => onSystem(stage, comeLate),
   },
 ];
