@@ -34,6 +34,14 @@ export interface Reservation {
   readonly state: "RESERVED" | "COMMITTED" | "RELEASED";
 }
 
+/** Pieces that the supplier was asked to bring. */
+export interface Restock extends Line {
+  readonly restockId: string;
+}
+
+/** How many pieces are ordered when the stock of a product is low. */
+export const RESTOCK_QUANTITY = 20;
+
 /** Below this many pieces the stock of a product is low. */
 export const LOW_STOCK = 5;
 

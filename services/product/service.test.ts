@@ -15,7 +15,13 @@ import { testService } from "../../mesh/testing/service.ts";
 import { startApp } from "./app.ts";
 import { readSettings } from "./config.ts";
 
-const { client, sql } = await testService({ contract: ProductService, readSettings, start: startApp });
+// A supplier as slow as may be, so that no pieces come while stock is counted.
+const { client, sql } = await testService({
+  contract: ProductService,
+  readSettings,
+  start: startApp,
+  env: { RESTOCK_STEP_MS: "10000" },
+});
 const domain = "shop.product.v1";
 const invalid = (...fields: string[]) => ({
   code: "InvalidArgument",

@@ -1,6 +1,6 @@
 import type { Queries } from "../../mesh/store/connect.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
-import type { Line, Product, Reservation, StoredProduct } from "./product.ts";
+import type { Line, Product, Reservation, Restock, StoredProduct } from "./product.ts";
 
 interface ProductRow {
   readonly product_id: string;
@@ -145,4 +145,20 @@ export async function addRating(tx: Tx, productId: string, sum: number, count: n
     INSERT INTO rating AS r (product_id, sum, count) VALUES (${productId}, ${sum}, ${count})
     ON CONFLICT (product_id) DO UPDATE
       SET sum = r.sum + EXCLUDED.sum, count = r.count + EXCLUDED.count, updated_at = now()`;
+}
+
+/** Keeps what the supplier is to bring. False if its id is known: then that one stays. */
+export async function insertRestock(tx: Tx, { restockId, productId, quantity }: Restock): Promise<boolean> {
+  const { count } = await tx`
+    INSERT INTO restock (restock_id, product_id, quantity) VALUES (${restockId}, ${productId}, ${quantity})
+    ON CONFLICT DO NOTHING`;
+  return count === 1;
+}
+
+/** What the supplier was asked to bring. */
+export async function findRestock(tx: Tx, restockId: string): Promise<Restock> {
+  const [row] = await tx<{ product_id: string; quantity: number }[]>`
+    SELECT product_id, quantity FROM restock WHERE restock_id = ${restockId}`;
+  if (!row) throw new Error(`there is no restock ${restockId}`);
+  return { restockId, productId: row.product_id, quantity: row.quantity };
 }

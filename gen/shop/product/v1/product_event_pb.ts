@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/product/v1/product_event.proto.
  */
 export const file_shop_product_v1_product_event: GenFile = /*@__PURE__*/
-  fileDesc("CiNzaG9wL3Byb2R1Y3QvdjEvcHJvZHVjdF9ldmVudC5wcm90bxIPc2hvcC5wcm9kdWN0LnYxIpYBCg5Qcm9kdWN0Q3JlYXRlZBISCgpwcm9kdWN0X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSIQoFcHJpY2UYAyABKAsyEi5nb29nbGUudHlwZS5Nb25leRIXCg9hdmFpbGFibGVfc3RvY2sYBCABKAU6JsrzGCIIARIHcHJvZHVjdBoHcHJvZHVjdCoKcHJvZHVjdF9pZDACIp8BChNQcm9kdWN0UHJpY2VDaGFuZ2VkEhIKCnByb2R1Y3RfaWQYASABKAkSJQoJb2xkX3ByaWNlGAIgASgLMhIuZ29vZ2xlLnR5cGUuTW9uZXkSJQoJbmV3X3ByaWNlGAMgASgLMhIuZ29vZ2xlLnR5cGUuTW9uZXk6JsrzGCIIARIHcHJvZHVjdBoHcHJvZHVjdCoKcHJvZHVjdF9pZDACIogBCg1TdG9ja1Jlc2VydmVkEhIKCnByb2R1Y3RfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSFwoPYXZhaWxhYmxlX3N0b2NrGAQgASgFOibK8xgiCAESB3Byb2R1Y3QaB3Byb2R1Y3QqCnByb2R1Y3RfaWQwAiKIAQoNU3RvY2tSZWxlYXNlZBISCgpwcm9kdWN0X2lkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEhAKCHF1YW50aXR5GAMgASgFEhcKD2F2YWlsYWJsZV9zdG9jaxgEIAEoBTomyvMYIggBEgdwcm9kdWN0Ggdwcm9kdWN0Kgpwcm9kdWN0X2lkMAIicgoIU3RvY2tMb3cSEgoKcHJvZHVjdF9pZBgBIAEoCRIXCg9hdmFpbGFibGVfc3RvY2sYAiABKAUSEQoJdGhyZXNob2xkGAMgASgFOibK8xgiCAESB3Byb2R1Y3QaB3Byb2R1Y3QqCnByb2R1Y3RfaWQwAkId0vMYGQoLRVZUX1BST0RVQ1QSBAiA9SQYgICAgAFiBnByb3RvMw", [file_google_type_money, file_mesh_event_v1_event]);
+  fileDesc("CiNzaG9wL3Byb2R1Y3QvdjEvcHJvZHVjdF9ldmVudC5wcm90bxIPc2hvcC5wcm9kdWN0LnYxIpYBCg5Qcm9kdWN0Q3JlYXRlZBISCgpwcm9kdWN0X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSIQoFcHJpY2UYAyABKAsyEi5nb29nbGUudHlwZS5Nb25leRIXCg9hdmFpbGFibGVfc3RvY2sYBCABKAU6JsrzGCIIARIHcHJvZHVjdBoHcHJvZHVjdCoKcHJvZHVjdF9pZDACIp8BChNQcm9kdWN0UHJpY2VDaGFuZ2VkEhIKCnByb2R1Y3RfaWQYASABKAkSJQoJb2xkX3ByaWNlGAIgASgLMhIuZ29vZ2xlLnR5cGUuTW9uZXkSJQoJbmV3X3ByaWNlGAMgASgLMhIuZ29vZ2xlLnR5cGUuTW9uZXk6JsrzGCIIARIHcHJvZHVjdBoHcHJvZHVjdCoKcHJvZHVjdF9pZDACIogBCg1TdG9ja1Jlc2VydmVkEhIKCnByb2R1Y3RfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSFwoPYXZhaWxhYmxlX3N0b2NrGAQgASgFOibK8xgiCAESB3Byb2R1Y3QaB3Byb2R1Y3QqCnByb2R1Y3RfaWQwAiKIAQoNU3RvY2tSZWxlYXNlZBISCgpwcm9kdWN0X2lkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEhAKCHF1YW50aXR5GAMgASgFEhcKD2F2YWlsYWJsZV9zdG9jaxgEIAEoBTomyvMYIggBEgdwcm9kdWN0Ggdwcm9kdWN0Kgpwcm9kdWN0X2lkMAIicgoIU3RvY2tMb3cSEgoKcHJvZHVjdF9pZBgBIAEoCRIXCg9hdmFpbGFibGVfc3RvY2sYAiABKAUSEQoJdGhyZXNob2xkGAMgASgFOibK8xgiCAESB3Byb2R1Y3QaB3Byb2R1Y3QqCnByb2R1Y3RfaWQwAiKLAQoOU3RvY2tSZXN0b2NrZWQSEgoKcHJvZHVjdF9pZBgBIAEoCRISCgpyZXN0b2NrX2lkGAIgASgJEhAKCHF1YW50aXR5GAMgASgFEhcKD2F2YWlsYWJsZV9zdG9jaxgEIAEoBTomyvMYIggBEgdwcm9kdWN0Ggdwcm9kdWN0Kgpwcm9kdWN0X2lkMAJCHdLzGBkKC0VWVF9QUk9EVUNUEgQIgPUkGICAgIABYgZwcm90bzM", [file_google_type_money, file_mesh_event_v1_event]);
 
 /**
  * ProductCreated says that a product is for sale from now on.
@@ -371,4 +371,81 @@ export type StockLowJson = {
  */
 export const StockLowSchema: GenMessage<StockLow, {jsonType: StockLowJson}> = /*@__PURE__*/
   messageDesc(file_shop_product_v1_product_event, 4);
+
+/**
+ * StockRestocked says that the supplier has brought pieces of a product.
+ *
+ * @generated from message shop.product.v1.StockRestocked
+ */
+export type StockRestocked = Message<"shop.product.v1.StockRestocked"> & {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId: string;
+
+  /**
+   * The restock.
+   *
+   * @generated from field: string restock_id = 2;
+   */
+  restockId: string;
+
+  /**
+   * How many pieces were brought.
+   *
+   * @generated from field: int32 quantity = 3;
+   */
+  quantity: number;
+
+  /**
+   * How many pieces are available now.
+   *
+   * @generated from field: int32 available_stock = 4;
+   */
+  availableStock: number;
+};
+
+/**
+ * StockRestocked says that the supplier has brought pieces of a product.
+ *
+ * @generated from message shop.product.v1.StockRestocked
+ */
+export type StockRestockedJson = {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId?: string;
+
+  /**
+   * The restock.
+   *
+   * @generated from field: string restock_id = 2;
+   */
+  restockId?: string;
+
+  /**
+   * How many pieces were brought.
+   *
+   * @generated from field: int32 quantity = 3;
+   */
+  quantity?: number;
+
+  /**
+   * How many pieces are available now.
+   *
+   * @generated from field: int32 available_stock = 4;
+   */
+  availableStock?: number;
+};
+
+/**
+ * Describes the message shop.product.v1.StockRestocked.
+ * Use `create(StockRestockedSchema)` to create a new message.
+ */
+export const StockRestockedSchema: GenMessage<StockRestocked, {jsonType: StockRestockedJson}> = /*@__PURE__*/
+  messageDesc(file_shop_product_v1_product_event, 5);
 
