@@ -142,6 +142,11 @@ describe("what cannot work is named", () => {
       `${SHIP_TYPE}: a command has one receiver, but 0 subscriptions handle it`,
     ],
     [
+      "a command whose sender is not",
+      [commands({ Ship: { ...SHIP, senders: ["basket"] } }), subscriber(obeys)],
+      `${SHIP_TYPE}: its sender basket is no service`,
+    ],
+    [
       "a command that two handle",
       [commands({ Ship: SHIP }), subscriber(obeys, { ...obeys, name: "again" })],
       `${SHIP_TYPE}: a command has one receiver, but 2 subscriptions handle it`,

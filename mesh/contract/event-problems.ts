@@ -1,5 +1,10 @@
 import { type DescFile, type DescMessage, type DescService, getOption } from "@bufbuild/protobuf";
-import { Kind, Ordering, subscriptions } from "../../gen/mesh/event/v1/event_pb.ts";
+import {
+  contract as contractOption,
+  Kind,
+  Ordering,
+  subscriptions,
+} from "../../gen/mesh/event/v1/event_pb.ts";
 import {
   ANY_TYPE,
   contractProblems,
@@ -88,6 +93,10 @@ function* messageProblems(
     const handlers = services.flatMap((each) =>
       subscriptionsOf(each).filter(({ handles }) => handles.includes(contract.type)),
     );
+    for (const sender of getOption(message, contractOption).senders) {
+      if (!services.some((each) => each.file.proto.package.split(".").at(-2) === sender))
+        yield `its sender ${sender} is no service`;
+    }
     if (handlers.length !== 1)
       yield `a command has one receiver, but ${handlers.length} subscriptions handle it`;
   }
