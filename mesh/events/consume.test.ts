@@ -409,6 +409,62 @@ test("a subscription to all types gets each message as it came", async () => {
   ]);
 });
 
+test("messages without order are handled in batches, each once, and one that fails takes no other with it", async () => {
+  const shop = await toyShop({ ordering: Ordering.NONE });
+  await openStreams(shop);
+  for (const key of ["a", "b"]) await sendAll(shop, key, 50);
+  shop.consume(
+    async (_tx, { toyId, n }) => {
+      if (toyId === "b" && n === 20) throw new PermanentError("never");
+    },
+    { batch: 64 },
+  );
+  const [letter] = await shop.deadLetters(1);
+  await shop.untilEffects(99);
+  await shop.untilConsumed();
+  expect([letter?.headers["ce-partitionkey"], letter?.headers["ce-keyseq"]]).toEqual(["b", "20"]);
+  expect((await shop.effects("a")).sort((a, b) => a - b)).toEqual(upTo(50));
+  expect((await shop.effects("b")).sort((a, b) => a - b)).toEqual(upTo(50).filter((n) => n !== 20));
+  const [row] = await shop.sql<{ count: number }[]>`SELECT count(DISTINCT xmin::text) AS count FROM effect`;
+  expect(row?.count).toBeLessThan(99);
+});
+
+test("a LATEST consumer in batches handles what is newer, and knows what it does not handle from what is old", async () => {
+  const shop = await toyShop({ ordering: Ordering.LATEST });
+  await openStreams(shop);
+  const { contract } = shop;
+  const painted = { key: "a", keySeq: 7, seq: 1, prevSeq: 0, event: "Painted" as const };
+  const subject = `evt.${contract.aggregate}.v1.p00.Painted`;
+  await shop.send(subject, toyHeaders(contract, painted), toyPayload(contract, painted));
+  for (const n of [1, 3, 2, 6, 4]) await sendOne(shop, { key: "a", keySeq: n, seq: n, prevSeq: n - 1 });
+  shop.consume(undefined, { batch: 64 });
+  await shop.untilEffects(3);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual([1, 3, 6]);
+});
+
+test("what is STRICT is not handled in batches, and no batch is larger than 64", async () => {
+  const strict = await toyShop();
+  expect(() => strict.consume(undefined, { batch: 2 })).toThrow("one by one");
+  const unordered = await toyShop({ ordering: Ordering.NONE });
+  for (const batch of [0, 65, Number.NaN])
+    expect(() => unordered.consume(undefined, { batch })).toThrow(RangeError);
+});
+
+test("a stream that was deleted is read again once it is there again, and nothing of it has its effect twice", async () => {
+  const shop = await toyShop();
+  shop.relay(undefined, { auditEveryMs: 50 });
+  shop.consume();
+  for (const n of upTo(3)) await shop.move("a", n);
+  await shop.untilEffects(3);
+  const { streams } = await shop.manager();
+  await streams.delete(shop.contract.stream);
+  for (const n of [4, 5]) await shop.move("a", n);
+  await shop.untilEffects(5);
+  await shop.untilConsumed();
+  expect(await shop.effects("a")).toEqual(upTo(5));
+});
+
 test("stopping finishes what runs and gives the rest to another consumer at once", async () => {
   const shop = await toyShop();
   await openStreams(shop);

@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import type { DescService } from "@bufbuild/protobuf";
 import { type JsMsg, jetstreamManager } from "@nats-io/jetstream";
+import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { isUnavailable, messageOf } from "../core/errors.ts";
 import { derivedId } from "../core/ids.ts";
+import { inBatches } from "../core/in-batches.ts";
 import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
 import { raceSignal } from "../core/race.ts";
@@ -21,7 +23,8 @@ import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
 import { InboxTelemetry } from "./inbox-telemetry.ts";
 import { type AskResend, LostHistory } from "./lost-history.ts";
 import { Outage } from "./outage.ts";
-import { type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
+import { type Delivery, processBatch } from "./process-batch.ts";
+import { ACK, type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { type Replay, readReplay } from "./replay.ts";
 import { REPLAYS } from "./streams.ts";
 import { replaySubjects, subjectsOf } from "./subject.ts";
@@ -37,6 +40,11 @@ export interface ConsumeOptions {
   readonly handlers: readonly EventHandler[];
   /** Keys handled side by side. Defaults to 4: the pool's other connections are for calls. */
   readonly concurrency?: number;
+  /**
+   * Messages that are handled in one transaction, if as many wait: up to 64, for a projection that is LATEST or NONE. Their
+   * handlers run one after the other. Defaults to 1.
+   */
+  readonly batch?: number;
   /** How long the broker waits for an answer before it delivers a message again. Milliseconds. Defaults to 30,000. */
   readonly ackWaitMs?: number;
   /** How long a failed message waits before attempt 2, 3, ...; the last one also before any later. Milliseconds. Defaults to 500, 2,000, 8,000, 30,000, 120,000. */
@@ -59,9 +67,7 @@ export interface ConsumeOptions {
 const ACK_WAIT_MS = 30_000;
 // Replays are few, and an operator waits for them in their order.
 const REPLAYS_AT_ONCE = 1;
-
-/** From which stream a message comes: its own, or that of replayed dead letters. */
-type Path = "main" | "replay";
+const MOST_IN_BATCH = 64;
 
 /**
  * Handles the events of a subscription: each once, as far as its effects are in the handler's transaction, those of a
@@ -70,9 +76,12 @@ type Path = "main" | "replay";
  */
 export function consume(options: ConsumeOptions): Running {
   const { sql, service, nats, log, clock = systemClock, concurrency = 4, ackWaitMs = ACK_WAIT_MS } = options;
-  const { meter = noMetrics } = options;
+  const { meter = noMetrics, batch = 1 } = options;
   const contract = subscriptionContract(service, options.subscription);
   const consumer = `${serviceName(service)}__${contract.name}`;
+  if (batch > 1 && contract.ordering === Ordering.STRICT)
+    throw new Error(`${consumer}: what is STRICT is handled one by one, not in batches`);
+  if (!(batch >= 1 && batch <= MOST_IN_BATCH)) throw new RangeError(`${consumer}: a batch of ${batch}`);
   const telemetry = new InboxTelemetry(consumer, clock, meter);
   const processing: Processing = {
     sql,
@@ -88,6 +97,8 @@ export function consume(options: ConsumeOptions): Running {
     clock,
     startSpan: options.startSpan,
   };
+  const inBatch = inBatches<Delivery, Answer>(batch, (deliveries) => processBatch(processing, deliveries));
+  const together = batch === 1 ? undefined : inBatch;
   const outage = new Outage({
     isAway: isUnavailable,
     onFailure(error, isFirst, isAway) {
@@ -117,8 +128,9 @@ export function consume(options: ConsumeOptions): Running {
       stream: contract.stream,
       name: consumer,
       filterSubject: subjectsOf(contract),
-      concurrency,
-      settle: (message, signal) => settle(processing, outage, message, "main", signal),
+      ...(batch === 1 ? { concurrency } : { concurrency: batch, laneOf: laneOfItsOwn }),
+      settle: (message, signal) =>
+        settle(() => handle(processing, message, signal, together), outage, message, signal),
     }),
     followDurable({
       ...common,
@@ -126,7 +138,8 @@ export function consume(options: ConsumeOptions): Running {
       name: `${consumer}__replay`,
       filterSubject: replaySubjects(consumer),
       concurrency: REPLAYS_AT_ONCE,
-      settle: (message, signal) => settle(processing, outage, message, "replay", signal),
+      settle: (message, signal) =>
+        settle(() => handleReplay(processing, message, signal), outage, message, signal),
     }),
   ];
   return {
@@ -150,16 +163,20 @@ function laneOf(message: JsMsg): string {
   return message.headers?.get("ce-partitionkey") || `#${message.seq}`;
 }
 
+/** Each message in a lane of its own, so that those that wait make up a batch. */
+function laneOfItsOwn(message: JsMsg): string {
+  return `#${message.seq}`;
+}
+
 /** Handles a message and answers the broker, after the effect is durable. Never rejects. */
 async function settle(
-  processing: Processing,
+  work: () => Promise<Answer>,
   outage: Outage,
   message: JsMsg,
-  path: Path,
   signal: AbortSignal,
 ): Promise<void> {
   // That the database is away is no attempt. The message stays here, and its heartbeat keeps it ours.
-  const answer = await outage.withstand(() => handle(processing, message, path, signal), signal);
+  const answer = await outage.withstand(work, signal);
   if (answer === undefined) giveBack(message);
   else if (answer.kind === "ack") message.ack();
   else message.nak(answer.delayMs);
@@ -168,18 +185,32 @@ async function settle(
 async function handle(
   processing: Processing,
   message: JsMsg,
-  path: Path,
   signal: AbortSignal,
+  together: ((delivery: Delivery) => Promise<Answer>) | undefined,
 ): Promise<Answer> {
+  let envelope: Envelope;
+  try {
+    envelope = readEnvelope(message.headers, processing.contract.ordering);
+  } catch (error) {
+    await bury(processing, message, undefined, error);
+    return ACK;
+  }
+  // What comes again may be what others fail of.
+  return together && message.info.deliveryCount === 1
+    ? together({ message, envelope, signal })
+    : processMessage(processing, message, envelope, signal);
+}
+
+async function handleReplay(processing: Processing, message: JsMsg, signal: AbortSignal): Promise<Answer> {
   let replay: Replay | undefined;
   let envelope: Envelope;
   try {
-    if (path === "replay") replay = readReplay(message.headers);
+    replay = readReplay(message.headers);
     envelope = readEnvelope(message.headers, processing.contract.ordering);
   } catch (error) {
     // Without an envelope it holds up no key, so there is nothing to skip.
     if (replay?.action !== "skip") await bury(processing, message, replay, error);
-    return { kind: "ack" };
+    return ACK;
   }
   return processMessage(processing, message, envelope, signal, replay);
 }

@@ -49,7 +49,8 @@ export type Answer =
   /** Deliver it again after a while. */
   | { readonly kind: "nak"; readonly delayMs: number };
 
-const ACK: Answer = { kind: "ack" };
+/** The message is done with. */
+export const ACK: Answer = { kind: "ack" };
 
 /** What {@link Processing.retryDelaysMs} usually is. */
 export const RETRY_DELAYS_MS: readonly number[] = [500, 2_000, 8_000, 30_000, 120_000];
@@ -72,15 +73,11 @@ export async function processMessage(
   signal: AbortSignal,
   replay?: Replay,
 ): Promise<Answer> {
-  const { consumer, contract, telemetry, clock, log } = processing;
+  const { consumer, telemetry, clock, log } = processing;
   const { eventId, time } = envelope;
-  const progress = progressOf(processing, message, envelope, replay);
-  const handler = processing.handlers.get(envelope.type) ?? processing.handlers.get(ANY_TYPE);
-  const work: Work = { processing, message, envelope, handler, progress, replay };
-  // Only STRICT counts them. A replica of the latest state must not take an event that it handles for an old one because
-  // one that it does not handle came first.
-  const isPassedOver = !handler && contract.onUnknownType === OnUnknownType.ADVANCE;
-  if (isPassedOver && contract.ordering !== Ordering.STRICT) return ACK;
+  const work = workOf(processing, message, envelope, replay);
+  const { progress } = work;
+  if (isPassedOver(work)) return ACK;
 
   try {
     for (let recheck = 0; ; recheck++) {
@@ -147,7 +144,7 @@ function causeOf(error: unknown): unknown {
 }
 
 /** A message that is being handled. */
-interface Work {
+export interface Work {
   readonly processing: Processing;
   readonly message: JsMsg;
   readonly envelope: Envelope;
@@ -180,32 +177,32 @@ async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Pr
   }
 }
 
-async function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<boolean> {
+function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<boolean> {
+  return commitIf(work.processing.sql, (tx) => handleIn(tx, work, baseline));
+}
+
+/** Handles the message in a transaction, if it passes; false if it does not, and then nothing may be committed. */
+export async function handleIn(tx: Tx, work: Work, baseline?: "baseline"): Promise<boolean> {
   const { processing, message, envelope, handler, progress, replay } = work;
-  const { sql, consumer, contract, telemetry, clock } = processing;
+  const { consumer, contract, telemetry, clock, startSpan } = processing;
   const timeoutMs = contract.handlerTimeoutMs;
-  return commitIf(sql, async (tx) => {
-    // Sent together, so that the bound costs no turn of its own.
-    const bounded = handler && boundTransaction(tx, timeoutMs);
-    const [passed] = await Promise.all([progress.pass(tx, baseline), bounded]);
-    if (!passed) return false;
-    // An event that comes for the first time has no failures, and costs no statement.
-    const isFirst = message.info.deliveryCount === 1;
-    const attempts = isFirst
-      ? 0
-      : (await forgetFailures(tx, { consumer, eventId: envelope.eventId })).attempts;
-    if (replay?.action === "skip") return true;
-    // What is replayed is wanted late.
-    if (!replay && isOver(envelope, clock))
-      throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
-    const { startSpan } = processing;
-    const run = { message, envelope, attempt: attempts + 1, timeoutMs, clock, consumer, startSpan };
-    if (handler) await telemetry.running(envelope.type, () => runHandler(tx, { handler, ...run }));
-    // Behind the gate, so that it becomes a dead letter when it is its turn.
-    else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
-      throw new UndecodableError(`${envelope.type} is not handled`);
-    return true;
-  });
+  // Sent together, so that the bound costs no turn of its own.
+  const bounded = handler && boundTransaction(tx, timeoutMs);
+  const [passed] = await Promise.all([progress.pass(tx, baseline), bounded]);
+  if (!passed) return false;
+  // An event that comes for the first time has no failures, and costs no statement.
+  const isFirst = message.info.deliveryCount === 1;
+  const failing = { consumer, eventId: envelope.eventId };
+  const attempts = isFirst ? 0 : (await forgetFailures(tx, failing)).attempts;
+  if (replay?.action === "skip") return true;
+  // What is replayed is wanted late.
+  if (!replay && isOver(envelope, clock)) throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
+  const run = { message, envelope, attempt: attempts + 1, timeoutMs, clock, consumer, startSpan };
+  if (handler) await telemetry.running(envelope.type, () => runHandler(tx, { handler, ...run }));
+  // Behind the gate, so that it becomes a dead letter when it is its turn.
+  else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
+    throw new UndecodableError(`${envelope.type} is not handled`);
+  return true;
 }
 
 function isOver({ expiryTime }: Envelope, clock: Clock): boolean {
@@ -232,6 +229,22 @@ async function begin({ processing, envelope }: Work): Promise<void> {
   // The first time was not counted, this one is.
   if (started >= contract.maxAttempts + CRASHES)
     throw new CrashLoopError(`it was begun ${started} times and neither handled nor given up`);
+}
+
+/** True if the message is of a type that is not handled, and nothing has to be noted of it. */
+export function isPassedOver({ processing: { contract }, handler }: Work): boolean {
+  // Only STRICT counts them. A replica of the latest state must not take an event that it handles for an old one because
+  // one that it does not handle came first.
+  return (
+    !handler && contract.onUnknownType === OnUnknownType.ADVANCE && contract.ordering !== Ordering.STRICT
+  );
+}
+
+/** Gets ready to handle a message. */
+export function workOf(processing: Processing, message: JsMsg, envelope: Envelope, replay?: Replay): Work {
+  const progress = progressOf(processing, message, envelope, replay);
+  const handler = processing.handlers.get(envelope.type) ?? processing.handlers.get(ANY_TYPE);
+  return { processing, message, envelope, handler, progress, replay };
 }
 
 function progressOf(
