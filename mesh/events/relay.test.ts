@@ -3,6 +3,7 @@ import { streamContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
 import { transaction } from "../store/transaction.ts";
+import { startMetrics } from "../telemetry/metrics.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
 import { type StoredMessage, type ToyShop, toyShop } from "../testing/toy-shop.ts";
@@ -262,4 +263,28 @@ test("a relay that the broker keeps refusing waits longer and longer", async () 
   // Nothing else in it sleeps for more than a second.
   await until(async () => sleepsMs.some((ms) => ms > 1_000));
   expect(await shop.stored(contract.stream)).not.toHaveLength(5);
+});
+
+test("a relay tells what it has published, how late, what was refused, and whether it leads", async () => {
+  const shop = await toyShop();
+  const metrics = startMetrics({ keepsEndpoints: false });
+  const stream = shop.contract.stream;
+  await shop.move("bad", 1);
+  await shop.sql`UPDATE outbox SET headers = headers || '{"x-bad": "two\\r\\nlines"}'`;
+  await fill(shop, ["a"], 1, 3);
+  const relay = shop.relay(shop.plan, { meter: metrics });
+  const pointsOf = (name: string) => {
+    const { counters, gauges } = metrics.read();
+    return [...counters, ...gauges].find((reading) => reading.name === name)?.points ?? [];
+  };
+  await until(() => pointsOf("mesh.outbox.published")[0]?.[1] === 3);
+  expect(pointsOf("mesh.outbox.publish.failures")).toEqual([
+    [{ stream, class: "refused" }, expect.any(Number)],
+  ]);
+  expect(pointsOf("mesh.outbox.leader")).toEqual([[{ stream }, 1]]);
+  expect(metrics.read().histograms).toMatchObject([
+    { name: "mesh.outbox.publish.latency", points: [[{ stream }, { count: 3 }]] },
+  ]);
+  await relay.stop();
+  expect(metrics.read().gauges.flatMap(({ points }) => points)).toEqual([]);
 });
