@@ -96,6 +96,10 @@ bench: setup $(PEERS) ## Measure calls beside peers, in turn, some ten minutes
 bench-orders: setup ## Measure the order path of a shop of its own
 	@node bench/orders.ts
 
+.PHONY: bench-events
+bench-events: setup $(PEERS) ## Measure events beside raw JetStream, raw PostgreSQL and Moleculer Channels
+	@node bench/events.ts
+
 $(PEERS): bench/package.json bench/package-lock.json
 	@echo "installing the peers of bench/package-lock.json (npm ci)"
 	@npm ci --prefix bench --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error

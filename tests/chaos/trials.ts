@@ -14,7 +14,8 @@ export interface Trial extends Situation {
 
 const NONE = atMost(0);
 const SOME = atLeast(1);
-const BOUNDED = atMost(60);
+// A bound for what is stuck, not a measure: a busy machine takes its time.
+const BOUNDED = atMost(300);
 /** What holds whatever fails. */
 const ALWAYS: Readonly<Record<string, Bound>> = {
   lost: NONE,
