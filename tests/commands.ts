@@ -9,7 +9,7 @@ const TOOLS = join(ROOT, ".tools");
 
 /** A shop that commands of the documents are run against. */
 export interface CommandedShop {
-  readonly system: { readonly instances: readonly InstanceView[] };
+  readonly system: { readonly instances: readonly InstanceView[]; readonly natsUrl: string };
   readonly dataDir: string;
 }
 
@@ -43,16 +43,27 @@ export async function run(
     (text, [port, instance]) => text.replaceAll(`localhost:${port}`, addressOf(instance)),
     command.replaceAll(".data/", `${dataDir}/`),
   );
-  const path = [join(ROOT, "node_modules/.bin"), TOOLS, process.env.PATH].join(":");
+  const path = [join(ROOT, "meshctl"), join(ROOT, "node_modules/.bin"), TOOLS, process.env.PATH].join(":");
   try {
     const { stdout, stderr } = await promisify(execFile)("bash", ["-ec", here], {
       cwd: ROOT,
-      env: { ...process.env, PATH: path },
+      env: { ...process.env, ...targets(), NATS_URL: system.natsUrl, PATH: path },
     });
     return { output: stdout + stderr, exitCode: 0 };
   } catch (error) {
     const { stdout = "", stderr = "", code } = error as { stdout?: string; stderr?: string; code?: number };
     return { output: stdout + stderr, exitCode: code ?? -1 };
+  }
+
+  /** Where the services are, for meshctl. */
+  function targets(): Record<string, string> {
+    const services = Map.groupBy(system.instances, ({ service }) => service);
+    return Object.fromEntries(
+      [...services].map(([service, instances]) => [
+        `${service.toUpperCase()}_TARGET`,
+        `static:///${instances.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
+      ]),
+    );
   }
 
   function addressOf(name: string): string {
