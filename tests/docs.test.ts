@@ -36,6 +36,7 @@ const ANSWERS: readonly [string, string][] = [
   ["jwks.json", '"keys"'],
   ["GetState", '"target": "nats:///product"'],
   ["/metrics", "mesh_breaker_state{"],
+  ["meshctl", "no dead letters"],
 ];
 
 const readmeCommands = commands.filter((command) => !command.startsWith("make "));
