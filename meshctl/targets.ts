@@ -9,6 +9,7 @@ const PORTS: Readonly<Record<string, readonly number[]>> = {
   order: [50053],
   payment: [50054],
   customer: [50055],
+  notification: [50056],
   audit: [50057],
 };
 

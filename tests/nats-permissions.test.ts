@@ -1,11 +1,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { afterAll, expect, inject, test } from "vitest";
+import { ConsumerService } from "../gen/mesh/admin/v1/consumer_pb.ts";
+import { DeadLetterService } from "../gen/mesh/admin/v1/dead_letter_pb.ts";
 import { ProductService } from "../gen/shop/product/v1/product_service_pb.ts";
 import { ReviewService } from "../gen/shop/review/v1/review_service_pb.ts";
+import { meshClient } from "../mesh/rpc/client/client.ts";
+import { transports } from "../mesh/rpc/client/transports.ts";
 import { testService } from "../mesh/testing/service.ts";
 import { until } from "../mesh/testing/until.ts";
+import { startApp as startAudit } from "../services/audit/app.ts";
+import { readSettings as readAuditSettings } from "../services/audit/config.ts";
 import { startApp as startProduct } from "../services/product/app.ts";
 import { readSettings as readProductSettings } from "../services/product/config.ts";
 import { startApp as startReview } from "../services/review/app.ts";
@@ -80,6 +87,45 @@ test("with what its contract gives it at the broker, each service does all that 
     return reviewed.product?.name !== undefined && reviewed.product.name !== "";
   });
   await Promise.all([product.stop(), review.stop()]);
+  expect(refusals()).toEqual([]);
+});
+
+test("audit may show and settle the dead letters of all, and look at their consumers", async () => {
+  const audit = await testService({
+    contract: DeadLetterService,
+    readSettings: readAuditSettings,
+    start: startAudit,
+    env: as("audit"),
+  });
+  const connection = await connect({
+    servers: `127.0.0.1:${port}`,
+    user: "review",
+    pass: PASSWORD,
+    inboxPrefix: "_INBOX_review",
+  });
+  try {
+    await until(async () =>
+      jetstream(connection)
+        .publish("dlq.review.buyers.exhausted", "x")
+        .then(() => true)
+        .catch(() => false),
+    );
+  } finally {
+    await connection.close();
+  }
+  const { letters } = await audit.client.listDeadLetters({ filter: { consumer: "review" } });
+  expect(letters).toHaveLength(1);
+  const selection = { letters: { case: "all", value: true } } as const;
+  const told = await Array.fromAsync(audit.client.replayDeadLetters({ selection, operator: "ada" }));
+  expect(told.at(-1)?.progress).toMatchObject({ done: 1n, isComplete: true });
+  const way = transports.grpc(
+    { host: "127.0.0.1", port: Number(new URL(audit.httpUrl).port) },
+    { interceptors: [], maxMessageBytes: 2 ** 20 },
+  );
+  const { consumers } = await meshClient(ConsumerService, way).listConsumers({});
+  way.close();
+  expect(consumers.map(({ name }) => name)).toContain("audit__reviews");
+  await audit.stop();
   expect(refusals()).toEqual([]);
 });
 

@@ -227,6 +227,16 @@ test("who takes all types need not name them", () => {
 test("a part of the contracts is not blamed for what it does not show", () => {
   expect(eventProblems([subscriber(reads)])).toEqual([]);
   expect(eventProblems([commands({ Ship: SHIP })])).toEqual([]);
+  // Whoever keeps all that comes by may keep the commands to others, too.
+  const keeps = {
+    name: "all",
+    kind: Kind.COMMAND,
+    aggregate: "parcel",
+    handles: ["*"],
+    ordering: Ordering.NONE,
+  };
+  const archive = file({ package: "shop.archive.v1", subscribes: [keeps], stream: {} });
+  expect(eventProblems([archive, commands({ Ship: SHIP })])).toEqual([]);
   const { Moved, Fetch, service } = toys();
   expect(eventProblems([Moved.file, Fetch.file, service.file], { isWhole: true })).toEqual([]);
 });

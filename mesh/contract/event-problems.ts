@@ -143,7 +143,8 @@ function* subscriptionProblems(
   { sound, broken, isWhole }: Known,
 ): Generator<string> {
   const owner = service.file.proto.package.split(".").at(-2);
-  if (kind === Kind.COMMAND && aggregate !== owner)
+  // Who takes all that comes by reads along, and obeys nothing.
+  if (kind === Kind.COMMAND && aggregate !== owner && !handles.includes(ANY_TYPE))
     yield `it handles the commands to ${aggregate}, but only those to ${owner} are its own`;
   if (handles.length === 0) yield "it handles nothing";
   for (const type of handles.filter((each) => each !== ANY_TYPE)) {

@@ -3,7 +3,7 @@ import { getOption } from "@bufbuild/protobuf";
 import { contract, Kind, subscriptions } from "../../gen/mesh/event/v1/event_pb.ts";
 import { eventContract, isContracted, subscriptionContract } from "../contract/event.ts";
 import { serviceName } from "./handlers.ts";
-import { DEAD_LETTERS, REPLAYS } from "./streams.ts";
+import { DEAD_LETTER_RECORDS, DEAD_LETTERS, REPLAYS } from "./streams.ts";
 import { subjectsOf } from "./subject.ts";
 
 /** What a broker lets a service do, as subjects. */
@@ -16,16 +16,30 @@ export interface Permissions {
 export interface Contracts {
   readonly services: readonly DescService[];
   readonly messages: readonly DescMessage[];
+  /** The service that offers DeadLetterService and ConsumerService. Defaults to none. */
+  readonly operating?: string;
 }
 
 const REGISTRY = "weft_registry";
+
+/** What it takes to show dead letters and consumers, and to settle letters. */
+const OPERATING: readonly string[] = [
+  ...[REPLAYS, DEAD_LETTER_RECORDS].flatMap(({ subjects }) => subjects),
+  `$JS.API.STREAM.CREATE.${DEAD_LETTER_RECORDS.name}`,
+  `$JS.API.STREAM.INFO.${DEAD_LETTER_RECORDS.name}`,
+  `$JS.API.STREAM.MSG.DELETE.${DEAD_LETTERS.name}`,
+  `$JS.API.CONSUMER.CREATE.${DEAD_LETTERS.name}`,
+  ...["CREATE", "DELETE", "MSG.NEXT"].map((call) => `$JS.API.CONSUMER.${call}.${DEAD_LETTERS.name}.>`),
+  "$JS.API.STREAM.NAMES",
+  "$JS.API.CONSUMER.LIST.*",
+];
 
 /**
  * The least that a service needs of a NATS broker, read from the contracts: to publish its own events and dead letters, to
  * read its own subscriptions, to say where it is, to find others, and to listen on its own inbox. The subjects of the
  * JetStream API are those of nats-server 2.9 and later.
  */
-export function permissionsOf(service: string, { services, messages }: Contracts): Permissions {
+export function permissionsOf(service: string, { services, messages, operating }: Contracts): Permissions {
   const own = services.filter((each) => serviceName(each) === service);
   const published = messages.filter(isContracted).filter((message) => {
     const { kind, owner, senders } = getOption(message, contract);
@@ -56,6 +70,7 @@ export function permissionsOf(service: string, { services, messages }: Contracts
         `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
         `$JS.ACK.${stream}.${durable}.>`,
       ]),
+      ...(service === operating ? OPERATING : []),
       `$KV.${REGISTRY}.${service}.>`,
       `$JS.API.STREAM.CREATE.KV_${REGISTRY}`,
       `$JS.API.STREAM.INFO.KV_${REGISTRY}`,

@@ -195,8 +195,9 @@ export async function handleIn(tx: Tx, work: Work, baseline?: "baseline"): Promi
   const failing = { consumer, eventId: envelope.eventId };
   const attempts = isFirst ? 0 : (await forgetFailures(tx, failing)).attempts;
   if (replay?.action === "skip") return true;
-  // What is replayed is wanted late.
-  if (!replay && isOver(envelope, clock)) throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
+  // What is replayed is wanted late, and who keeps whatever comes by obeys nothing.
+  if (!replay && handler?.type !== ANY_TYPE && isOver(envelope, clock))
+    throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
   const run = { message, envelope, attempt: attempts + 1, timeoutMs, clock, consumer, startSpan };
   if (handler) await telemetry.running(envelope.type, () => runHandler(tx, { handler, ...run }));
   // Behind the gate, so that it becomes a dead letter when it is its turn.

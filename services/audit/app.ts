@@ -24,6 +24,15 @@ export async function startApp(settings: Settings): Promise<App> {
       router.service(DeadLetterService, deadLetterService({ nats, contracts, operators, log }));
       router.service(ConsumerService, consumerService({ nats, operators }));
     },
-    handles: { orders: archive, payments: archive, products: archive, reviews: archive, customers: archive },
+    handles: {
+      orders: archive,
+      payments: archive,
+      products: archive,
+      reviews: archive,
+      customers: archive,
+      notifications: archive,
+      "notification-commands": archive,
+      "product-commands": archive,
+    },
   });
 }

@@ -2,6 +2,7 @@ import { getOption, hasOption } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { contract, subscriptions } from "../../gen/mesh/event/v1/event_pb.ts";
 import { AuditService } from "../../gen/shop/audit/v1/audit_service_pb.ts";
+import { eventContract, subscriptionContract } from "../../mesh/contract/event.ts";
 import { generatedFiles } from "../../mesh/testing/shop-contracts.ts";
 import { contracts } from "./contracts.ts";
 
@@ -15,7 +16,8 @@ test("every event of the contracts can be read here", () => {
 });
 
 test("every stream of the contracts is listened to", () => {
-  const heard = getOption(AuditService, subscriptions).map(({ aggregate }) => aggregate);
-  const published = new Set(messages.map((message) => getOption(message, contract).aggregate));
-  expect([...published].filter((aggregate) => !heard.includes(aggregate))).toEqual([]);
+  const names = getOption(AuditService, subscriptions).map(({ name }) => name);
+  const heard = names.map((name) => subscriptionContract(AuditService, name).stream);
+  const published = new Set(messages.map((message) => eventContract(message).stream));
+  expect([...published].filter((stream) => !heard.includes(stream))).toEqual([]);
 });

@@ -19,7 +19,7 @@ Include the file in the configuration of nats-server, and set <SERVICE>_NATS_PAS
 export async function shopPermissions(): Promise<string> {
   const services = await shopServices();
   const names = [...new Set(services.map(serviceName))].sort();
-  return permissionsConfig(names, { services, messages: await shopMessages() });
+  return permissionsConfig(names, { services, messages: await shopMessages(), operating: "audit" });
 }
 
 if (import.meta.main) {
