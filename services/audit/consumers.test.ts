@@ -12,11 +12,13 @@ const service = { contract: ConsumerService, readSettings, start: startApp };
 const orders = await testPublisher(OrderCancelledSchema);
 
 test("a consumer is shown with what it has still to do, by its service too", async () => {
-  const { client } = await testService(service);
+  const { client, sql } = await testService(service);
   await orders.publish({ orderId: "o-1" });
   const archive = async (of: string) =>
     (await client.listConsumers({ service: of })).consumers.find(({ name }) => name === "audit__orders");
   const idle = { stream: "EVT_ORDER", lag: 0n, pending: 0n, ackPending: 0n, redelivered: 0n };
+  // Before it comes the consumer is idle too.
+  await until(async () => (await sql`SELECT 1 FROM audited_event`).length > 0);
   await until(async () => {
     const found = await archive("");
     return found?.lag === 0n && found.waiting > 0;
