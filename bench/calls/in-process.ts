@@ -60,8 +60,8 @@ const TEXT = "x".repeat(20);
 const method = EchoService.method.echo;
 
 /**
- * Measures each cost many times, in turn with what it is compared to, and takes the lower quartiles: what else the machine does in the meantime
- * only ever adds, and adds to some turns more than to others.
+ * Measures each cost many times, in turn with what it is compared to, and takes the lower quartiles: what else the machine
+ * does in the meantime only ever adds, and adds to some turns more than to others.
  */
 export async function inProcessCosts(): Promise<Costs> {
   const server = serverCalls();

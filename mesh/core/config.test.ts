@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError, choice, integer, port, readConfig, text, url } from "./config.ts";
+import { ConfigError, choice, integer, port, readConfig, text, url, urls } from "./config.ts";
 
 test("reads each setting as what it is", () => {
   const settings = {
@@ -46,6 +46,21 @@ test("every problem is said at once, in the order of the settings", () => {
     ]);
     expect((error as ConfigError).message).toContain("4 problem(s)");
   }
+});
+
+describe("URLs with commas between them", () => {
+  const read = (raw: string) =>
+    readConfig({ nats: urls("NATS_URL", ["nats", "tls"]) }, { NATS_URL: raw }).nats;
+
+  test.each(["nats://a:1", "nats://u:p@a:1,tls://b:2"])("%s are read", (raw) => {
+    expect(read(raw)).toBe(raw);
+  });
+
+  test.each(["nats://a:1,", "nats://a:1,http://b:2", "a:1"])("%s are refused", (raw) => {
+    expect(() => read(raw)).toThrow(
+      "must be URLs that begin with nats:// or tls://, with commas between them",
+    );
+  });
 });
 
 describe("a number", () => {

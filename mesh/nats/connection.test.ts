@@ -36,6 +36,13 @@ test("a connection stands as soon as the broker is there, and all who wait get t
   await one.connection.flush();
 });
 
+test("of several servers one that is there will do", async () => {
+  const { host } = new URL(broker.url);
+  const nats = open(`nats://127.0.0.1:${await freePort()},nats://${host}`);
+  const { connection } = await nats.online(never);
+  expect(connection.getServer()).toBe(host);
+});
+
 test("a broker that is away at the start is waited for, which is said once", async () => {
   await broker.stop();
   const { log, lines } = recordingLog();
