@@ -199,7 +199,7 @@ const retryStorm: Storm = {
         measured: seconds(mesh.recoveryMs),
       },
       {
-        what: "goodput in the fault, of what is left, without a breaker (M4)",
+        what: "calls that begin in the fault and are answered, if only after it, of what is left, without a breaker (M4)",
         expected: ">= 45 %",
         measured: percent(alone.goodput),
       },
