@@ -3,9 +3,12 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools:$(PATH)
 
-PROTO := $(shell find proto third_party -name '*.proto') buf.yaml buf.gen.yaml
+PROTO := $(shell find proto third_party -name '*.proto') $(wildcard tools/documents/*.ts) buf.yaml buf.gen.yaml
+# The page has parts of the mesh and of the contracts in it.
+PAGE_SOURCES := $(shell find web mesh/resilience mesh/contract mesh/core gen -not -path 'web/dist*' -type f) package-lock.json
 INSTALLED := node_modules/.package-lock.json
 GENERATED := node_modules/.cache/weft/generated
+PAGE := web/dist/index.html
 
 .PHONY: help
 help: ## Say what there is
@@ -15,19 +18,22 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup ## Start PostgreSQL, NATS and every service; Ctrl-C stops them. More processes: make run SCALE=order=2,review=2
+run: setup web ## Start PostgreSQL, NATS and every service; Ctrl-C stops them. More processes: make run SCALE=order=2,review=2
 	@exec node services/run.ts --scale "$(SCALE)"
 
 .PHONY: dev
-dev: setup ## Like run, and restart one service when its code changes: make dev SERVICE=order
+dev: setup web ## Like run, and restart one service when its code changes: make dev SERVICE=order
 	@exec node services/run.ts --watch "$(SERVICE)"
+
+.PHONY: web
+web: $(PAGE) ## Build the shop's page, which the gateway serves, if it is not as its sources are
 
 .PHONY: reset
 reset: $(INSTALLED) ## Forget all data of this checkout
 	@node services/run.ts --reset
 
 .PHONY: test
-test: setup ## Run every test, beside a running shop if you like
+test: setup ## Run every test, beside a running shop if you like; with the oldest nats-server: make test TEST_NATS_SERVER=oldest
 	@vitest run
 
 .PHONY: check
@@ -41,6 +47,7 @@ check-format: $(INSTALLED)
 .PHONY: check-types
 check-types: $(GENERATED)
 	tsc --project .
+	tsc --project web
 
 .PHONY: check-proto
 check-proto: $(INSTALLED)
@@ -54,14 +61,27 @@ check-gen: $(INSTALLED)
 	buf generate
 	node tools/contracts/service-config.ts
 	node tools/contracts/nats-permissions.ts
-	git diff --exit-code --stat -- gen contracts/service-config contracts/nats
+	git diff --exit-code --stat -- gen contracts/documents contracts/service-config contracts/nats
 
 .PHONY: breaking
 breaking: $(INSTALLED) ## Compare the contracts with every release and with the main branch
 	node tools/contracts/breaking.ts
 
+.PHONY: compat
+compat: setup ## Prove that releases and today understand each other: rules, mutations, old clients, servers and events
+	@node tools/contracts/compat.ts
+
+.PHONY: corpus
+corpus: setup tools ## Record the events of every release that has none recorded yet, from the shop of its commit
+	@node tests/time-travel/record-corpus.ts
+
+.PHONY: release
+release: setup ## Say which version the contracts ask for, and why; write it: make release VERSION=1.2.3
+	@node tools/contracts/release.ts --version "$(VERSION)"
+	@buf generate
+
 .PHONY: gen
-gen: $(INSTALLED) ## Generate gen/ from proto/
+gen: $(INSTALLED) ## Generate gen/ and contracts/documents/ from proto/
 	buf generate
 
 .PHONY: service-config
@@ -93,12 +113,17 @@ bench: setup $(PEERS) ## Measure calls beside peers, in turn, some ten minutes
 	@node bench/calls.ts
 
 .PHONY: bench-orders
-bench-orders: setup ## Measure the order path of a shop of its own
+bench-orders: setup ## Measure the order path of a shop of its own, also while half of the payments are slow
 	@node bench/orders.ts
 
 .PHONY: bench-events
 bench-events: setup $(PEERS) ## Measure events beside raw JetStream, raw PostgreSQL and Moleculer Channels
 	@node bench/events.ts
+
+.PHONY: bench-gateway
+bench-gateway: setup $(PEERS) ## Measure REST and Connect through the gateway beside a bare proxy
+	@tsc --project bench
+	@node bench/gateway.ts
 
 $(PEERS): bench/package.json bench/package-lock.json
 	@echo "installing the peers of bench/package-lock.json (npm ci)"
@@ -113,9 +138,13 @@ scenarios: setup ## Put the policies into every situation that calls must surviv
 storm: setup ## Put real processes into overload, slow and dead replicas, a retry storm, a rolling restart
 	@node bench/storm.ts
 
+.PHONY: fuzz-rest
+fuzz-rest: setup ## Call the operations of the gateway's OpenAPI document, well in parts and bad in parts: make fuzz-rest CASES=100000 SEED=7
+	@CASES=$(CASES) SEED=$(SEED) vitest run tests/rest-fuzz.test.ts
+
 .PHONY: chaos
-chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time
-	@node bench/chaos.ts
+chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time: make chaos SEED=7
+	@node bench/chaos.ts $(if $(SEED),--seed $(SEED))
 
 .PHONY: setup
 setup: $(INSTALLED) $(GENERATED)
@@ -125,7 +154,12 @@ $(INSTALLED): package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
+$(PAGE): $(PAGE_SOURCES) | $(INSTALLED)
+	@echo "building the shop's page from web/ (vite build)"
+	@vite build web --logLevel warn
+	@touch $@
+
 $(GENERATED): $(PROTO) | $(INSTALLED)
-	@echo "generating gen/ from proto/ (buf generate)"
+	@echo "generating gen/ and contracts/documents/ from proto/ (buf generate)"
 	@buf generate
 	@mkdir -p $(@D) && touch $@

@@ -1,7 +1,15 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** What looks at files only, so that `make check` needs no servers. */
-const STATIC = ["tests/architecture.test.ts", "tests/event-contracts.test.ts", "tests/lockfile.test.ts"];
+const STATIC = [
+  "tests/architecture.test.ts",
+  "tests/documents.test.ts",
+  "tests/event-contracts.test.ts",
+  "tests/lockfile.test.ts",
+  "tests/metrics-docs.test.ts",
+  "tests/private-fields.test.ts",
+  "tests/workflows.test.ts",
+];
 
 export default defineConfig({
   test: {

@@ -15,8 +15,10 @@ test("the benchmark of calls measures our client and our server, and prints its 
     "0.1",
     "--only",
     "weft",
+    "--only",
+    "weft-client",
   ]);
   expect(stdout).toMatch(/^1\/1 {2}weft .*\d\/s/m);
   expect(stdout).toMatch(/^\| \*\*Weft\*\*, grpc-js transport \| [\d,]+ \|/m);
-  expect(stdout).toContain("our client to our server over bare grpc-js, 20 B, 1 in flight");
-});
+  expect(stdout).toContain("a protected call beside bare grpc-js, to the same server, 20 B, 1 in flight");
+}, 120_000);

@@ -7,9 +7,9 @@ import { findNatsServer, startNats } from "../tools/local/nats-server.ts";
 import type { OwnServer } from "../tools/local/own-server.ts";
 import { freePort } from "../tools/local/ports.ts";
 import type { Costs } from "./calls/in-process.ts";
-import { measureCosts, type PairMeasured, startPair } from "./calls/pair.ts";
+import { measureBeside, measureCosts, type PairMeasured, startPair } from "./calls/pair.ts";
 import { report } from "./calls/report.ts";
-import { BASE, CASES, SUBJECTS, type Subject } from "./calls/subjects.ts";
+import { BASE, CASES, PROTECTED, SUBJECTS, type Subject } from "./calls/subjects.ts";
 import { load, machine } from "./machine.ts";
 
 const IN_PROCESS = "in-process";
@@ -18,7 +18,7 @@ const names = [...SUBJECTS.map(({ name }) => name), IN_PROCESS];
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "1" },
+    seconds: { type: "string", default: "2" },
     only: { type: "string", multiple: true, default: [] },
     profile: { type: "string" },
     help: { type: "boolean", default: false },
@@ -28,7 +28,7 @@ if (values.help) {
   console.log(`Measures calls: peers and Weft in turn, client and server in processes of their own.
 
   --rounds N      rounds, of which the medians count (3)
-  --seconds N     length of a case (1); there are ${CASES.length} for each of ${SUBJECTS.length} subjects
+  --seconds N     length of a case (2); there are ${CASES.length} for each of ${SUBJECTS.length} subjects
   --only NAME     this one, and ${BASE}, which the others are compared with; may be repeated
   --profile DIR   a CPU profile of each process, there
 
@@ -49,13 +49,18 @@ const subjects = SUBJECTS.filter(({ name }) => wants(name) || (name === BASE && 
 const profileDir = values.profile && resolve(values.profile);
 if (profileDir) mkdirSync(profileDir, { recursive: true });
 
-// Long enough for each case to have been compiled, and for a connection of each place.
-const WARM_UP_MS = 400;
+// Long enough for each case to have been compiled, and for a connection of each place. Cases that are shorter than that
+// are to see that it runs.
+const warmUpMs = Math.min(1_000, seconds * 1_000);
+// Now and then a process is slower than its brothers from its beginning to its end.
+const COST_PROCESSES = 5;
+const BESIDE_PROCESSES = 2;
 const HERE = import.meta.dirname;
 const RESULTS = join(HERE, "results", "calls.md");
 
 const calls = new Map<string, Map<string, PairMeasured[]>>();
 const costs: Costs[] = [];
+const ratios: number[][] = [];
 const circumstances = { machine: machine(), load: load(), date: new Date(), rounds, seconds };
 console.log(`${circumstances.machine}; load ${circumstances.load}`);
 console.log(
@@ -73,8 +78,12 @@ try {
       const line = await measure(subject).catch((error) => `failed: ${error}`);
       console.log(`${round}/${rounds}  ${subject.name.padEnd(16)} ${line}`);
     }
+    if (wants(PROTECTED)) {
+      for (let i = 0; i < BESIDE_PROCESSES; i++) ratios.push(await measureProtected());
+      console.log(`${round}/${rounds}  ${PROTECTED} beside ${BASE}`);
+    }
     if (wants(IN_PROCESS)) {
-      costs.push(await measureCosts(profileDir));
+      for (let i = 0; i < COST_PROCESSES; i++) costs.push(await measureCosts(profileDir));
       console.log(`${round}/${rounds}  ${IN_PROCESS}`);
     }
   }
@@ -83,7 +92,7 @@ try {
   rmSync(dataDir, { recursive: true, force: true });
 }
 
-const page = report({ calls, costs }, { ...circumstances, versions: versions() });
+const page = report({ calls, costs, ratios }, { ...circumstances, versions: versions() });
 console.log(`\n${page}`);
 if (values.only.length === 0 && !profileDir) {
   mkdirSync(join(HERE, "results"), { recursive: true });
@@ -95,7 +104,7 @@ if (values.only.length === 0 && !profileDir) {
 async function measure(subject: Subject): Promise<string> {
   const pair = await startPair(subject, { natsPort, profileDir });
   try {
-    for (const { inFlight, bytes } of CASES) await pair.measure({ inFlight, bytes, ms: WARM_UP_MS });
+    for (const { inFlight, bytes } of CASES) await pair.measure({ inFlight, bytes, ms: warmUpMs });
     const line: string[] = [];
     for (const { name, inFlight, bytes } of CASES) {
       const measured = await pair.measure({ inFlight, bytes, ms: seconds * 1_000 });
@@ -111,6 +120,14 @@ async function measure(subject: Subject): Promise<string> {
   }
 }
 
+/** What the client stack leaves of the calls of the library below it. */
+function measureProtected(): Promise<number[]> {
+  const client = (name: string) => SUBJECTS.find((subject) => subject.name === name) as Subject;
+  const [ours, base] = [client(PROTECTED), client(BASE)];
+  const loads = CASES.map(({ inFlight, bytes }) => ({ inFlight, bytes, ms: (seconds * 1_000) / 2 }));
+  return measureBeside({ ours: ours.client, base: base.client, server: base.server }, loads, warmUpMs);
+}
+
 async function beginNats(): Promise<number> {
   const say = (line: string) => console.log(line);
   const binary = await findNatsServer({ toolsDir: join(HERE, "..", ".tools"), log: say });
@@ -121,8 +138,14 @@ async function beginNats(): Promise<number> {
 }
 
 function estimatedSeconds(): number {
-  const perSubject = 1.5 + CASES.length * (WARM_UP_MS / 1_000 + seconds);
-  return rounds * (subjects.length * perSubject + (wants(IN_PROCESS) ? 6 : 0));
+  const perSubject = 1.5 + CASES.length * (warmUpMs / 1_000 + seconds);
+  const perBeside = 1.5 + (CASES.length * (2 * warmUpMs)) / 1_000 + CASES.length * seconds;
+  return (
+    rounds *
+    (subjects.length * perSubject +
+      (wants(PROTECTED) ? BESIDE_PROCESSES * perBeside : 0) +
+      (wants(IN_PROCESS) ? 4 * COST_PROCESSES : 0))
+  );
 }
 
 /** Of what was measured, as installed. */

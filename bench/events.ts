@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { outputOf } from "../tools/local/executables.ts";
 import { findNatsServer } from "../tools/local/nats-server.ts";
-import { median, spread } from "./calls/statistics.ts";
 import {
   type Measured,
   measureConsumers,
@@ -13,28 +12,59 @@ import {
   measureWay,
   TEXT,
 } from "./events/measures.ts";
-import { openPlaces, type Place, type Sync } from "./events/place.ts";
+import { openPlaces, type Place, type Profile } from "./events/place.ts";
+import { format, report } from "./events/report.ts";
 import { load, machine } from "./machine.ts";
+
+const MEASURES = {
+  publish: measurePublish,
+  raw: measureRaw,
+  relay: measureRelay,
+  consumers: measureConsumers,
+  way: measureWay,
+  channels: measureChannels,
+};
+type Name = keyof typeof MEASURES;
+const NAMES = Object.keys(MEASURES) as Name[];
+/** What is measured on which broker. */
+const PLAN: Readonly<Record<Profile, readonly Name[]>> = {
+  default: NAMES,
+  always: NAMES,
+  cluster: ["raw", "relay", "way"],
+};
+const PROFILES = Object.keys(PLAN) as Profile[];
 
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     events: { type: "string", default: "10000" },
+    only: { type: "string", multiple: true, default: [] },
+    broker: { type: "string", multiple: true, default: [] },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
   console.log(`Measures events: publish, relay, consumers and the whole way, beside raw JetStream, raw PostgreSQL and Moleculer
-Channels, on servers of its own, with a broker that writes to its disk now and then, and one that does so each time.
+Channels, on servers of its own, with a broker that writes to its disk now and then, one that does so each time, and one
+as in production: three such nodes.
 
-  --rounds N   rounds, of which the medians count (3)
-  --events N   of each measurement (10000)
+  --rounds N      rounds, of which the medians count (3)
+  --events N      of each measurement (10000)
+  --only NAME     this measurement; may be repeated: ${NAMES.join(" ")}
+  --broker NAME   this broker; may be repeated: ${PROFILES.join(" ")}
 
-The report goes to bench/results/events.md if rounds and events are as many as usual.`);
+The report goes to bench/results/events.md if nothing of that is given.`);
   process.exit(0);
 }
 const [rounds, events] = [values.rounds, values.events].map(Number) as [number, number];
 if (!(rounds >= 1 && events >= 1)) throw new Error("--rounds and --events must be numbers above 0");
+const chosen = (all: readonly string[], some: readonly string[]) => {
+  const unknown = some.filter((name) => !all.includes(name));
+  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(", ")}; there are ${all.join(", ")}`);
+  return (name: string) => some.length === 0 || some.includes(name);
+};
+const isMeasured = chosen(NAMES, values.only);
+const isBroker = chosen(PROFILES, values.broker);
 
 /** What the peer is asked; its file is of another package, which is installed when it is needed. */
 interface Channels {
@@ -60,74 +90,45 @@ async function measureChannels({ natsUrl }: Place, count: number): Promise<Measu
   }
 }
 
-const MEASURES = [measurePublish, measureRaw, measureRelay, measureConsumers, measureWay, measureChannels];
-const SYNCS: readonly Sync[] = ["default", "always"];
-
 const natsServer = await findNatsServer({
   toolsDir: join(import.meta.dirname, "..", ".tools"),
   log: console.log,
 });
-const version = /v([\d.]+)/.exec((await outputOf(natsServer, ["--version"])) ?? "")?.[1] ?? "";
-const about = `${machine()}, nats-server ${version}; load ${load()}`;
-console.log(`${about}\n`);
+const natsVersion = /v([\d.]+)/.exec((await outputOf(natsServer, ["--version"])) ?? "")?.[1] ?? "";
+const circumstances = { machine: machine(), natsVersion, load: load(), date: new Date(), rounds, events };
+console.log(`${circumstances.machine}, nats-server ${natsVersion}; load ${circumstances.load}\n`);
 
-const results = new Map<string, Map<Sync, number[]>>();
+const results = new Map<string, Map<Profile, number[]>>();
 await using places = await openPlaces(natsServer);
-for (let round = 1; round <= rounds; round++) {
-  for (const sync of SYNCS) {
-    for (const measure of MEASURES) {
-      await using place = await places.open(sync);
-      // One that fails is missing from the table; the others are measured all the same.
-      const measured = await measure(place, events).catch((error) => {
-        console.log(`${measure.name} failed: ${error}`);
-        return {};
-      });
-      for (const [name, value] of Object.entries(measured)) {
-        console.log(`${round}/${rounds}  sync ${sync}  ${name}: ${format(value)}`);
-        const bySync = results.get(name) ?? new Map<Sync, number[]>();
-        results.set(name, bySync.set(sync, [...(bySync.get(sync) ?? []), value]));
-      }
+// Three nodes that have nothing to do still do something, so they come last.
+for (const profiles of [["default", "always"], ["cluster"]] as const) {
+  for (let round = 1; round <= rounds; round++) {
+    for (const profile of profiles.filter(isBroker)) {
+      for (const name of PLAN[profile].filter(isMeasured)) await measure(name, profile, round);
     }
   }
 }
 
-const RAW: Readonly<Record<string, string>> = {
-  "Weft: publish in a transaction": "PostgreSQL: bare inserts",
-  "Weft: relay drains the outbox": "JetStream: publish, 256 in flight",
-  "Moleculer Channels: publish, 256 in flight": "JetStream: publish, 256 in flight",
-};
-const table = [
-  "| what, a second unless it says ms | sync default | spread | sync always | spread | of the raw |",
-  "| --- | ---: | ---: | ---: | ---: | ---: |",
-  ...[...results].map(([name, bySync]) => {
-    const cells = SYNCS.flatMap((sync) => {
-      const all = bySync.get(sync) ?? [];
-      return [format(median(all)), `${Math.round(spread(all) * 100)} %`];
-    });
-    const raw = results.get(RAW[name] ?? "")?.get("default") ?? [];
-    const ratio = median(bySync.get("default") ?? []) / median(raw);
-    return `| ${[name, ...cells, Number.isNaN(ratio) ? "" : `${Math.round(ratio * 100)} %`].join(" | ")} |`;
-  }),
-].join("\n");
-console.log(`\n${table}`);
-if (values.rounds === "3" && values.events === "10000") {
+const page = report(results, circumstances);
+console.log(`\n${page}`);
+const isWhole =
+  values.rounds === "3" && values.events === "10000" && [...values.only, ...values.broker].length === 0;
+if (isWhole) {
   mkdirSync(join(import.meta.dirname, "results"), { recursive: true });
-  const text = `# Events
-
-\`make bench-events\` on ${new Date().toISOString().slice(0, 10)}: ${about}.
-
-Medians of ${rounds} rounds of ${events} events of ${TEXT.length} bytes. Servers, publishers and consumers share this machine; PostgreSQL
-writes to its disk before it commits (fsync on). "Sync default" is a broker as it comes, which writes to its disk now
-and then; "sync always" one with \`sync_interval: always\`. What says so has 16 side by side, each with a transaction of
-its own, and handlers that do nothing else. "Of the raw" compares with bare inserts, or with bare JetStream by the same
-client, in the same run. Moleculer Channels has no outbox and no inbox: its figures are those of a client of JetStream.
-
-${table}
-`;
-  writeFileSync(join(import.meta.dirname, "results", "events.md"), text);
-  console.log("\nkept in bench/results/events.md");
+  writeFileSync(join(import.meta.dirname, "results", "events.md"), page);
+  console.log("written to bench/results/events.md");
 }
 
-function format(value: number): string {
-  return value >= 100 ? String(Math.round(value)) : value.toFixed(1);
+async function measure(name: Name, profile: Profile, round: number): Promise<void> {
+  await using place = await places.open(profile);
+  // One that fails is missing from the table; the others are measured all the same.
+  const measured = await MEASURES[name](place, events).catch((error) => {
+    console.log(`${name} failed: ${error}`);
+    return {};
+  });
+  for (const [figure, value] of Object.entries(measured)) {
+    console.log(`${round}/${rounds}  ${profile}  ${figure}: ${format(value)}`);
+    const byProfile = results.get(figure) ?? new Map<Profile, number[]>();
+    results.set(figure, byProfile.set(profile, [...(byProfile.get(profile) ?? []), value]));
+  }
 }

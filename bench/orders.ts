@@ -1,28 +1,30 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { arch, cpus, platform, release, tmpdir, totalmem } from "node:os";
-import { join } from "node:path";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { OrderState } from "../gen/shop/order/v1/order_pb.ts";
 import { startSystem } from "../services/run.ts";
 import { clientsOf } from "../tests/shop.ts";
 import { resetSystem } from "../tools/local/reset.ts";
+import { load, machine } from "./machine.ts";
 
 const { values } = parseArgs({
   options: {
     callers: { type: "string", default: "32" },
     seconds: { type: "string", default: "10" },
     rounds: { type: "string", default: "3" },
-    "slow-half": { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
-  console.log(`Measures the order path of a shop of its own: PlaceOrder alone, and until CONFIRMED.
+  console.log(`Measures the order path of a shop of its own: PlaceOrder until CONFIRMED, alone, and what half of the callers see
+alone and beside the other half, whose payments take 3 s.
 
   --callers N   calls at the same time (32)
   --seconds N   length of a round (10)
   --rounds N    rounds of each kind (3)
-  --slow-half   half of the callers alone, then beside the other half, whose payments take 3 s: what the first half sees`);
+
+The report goes to bench/results/orders.md.`);
   process.exit(0);
 }
 const [callers, seconds, rounds] = [values.callers, values.seconds, values.rounds].map(Number) as [
@@ -31,6 +33,7 @@ const [callers, seconds, rounds] = [values.callers, values.seconds, values.round
   number,
 ];
 
+const RESULTS = join(import.meta.dirname, "results", "orders.md");
 const dataDir = await mkdtemp(join(tmpdir(), "weft-bench-"));
 const system = await startSystem({ ports: "free", dataDir, say: (line) => console.log(line) });
 const shop = clientsOf(system);
@@ -46,28 +49,28 @@ try {
       product: { productId, name: productId, price, availableStock: 1_000_000 },
     });
   }
-  console.log(
-    `\n${platform()} ${release()} ${arch()}, ${cpus().length} x ${cpus()[0]?.model}, ` +
-      `${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}; everything on this machine`,
-  );
+  const circumstances = `${machine()}; load before the run ${load()}; everything on this machine`;
+  console.log(`\n${circumstances}`);
   await round(2, true, all);
-  const kinds: [string, boolean, typeof all][] = values["slow-half"]
-    ? [
-        ["PlaceOrder until CONFIRMED", true, half],
-        ["the same beside a slow half", true, [...half, ...slow]],
-      ]
-    : [
-        ["PlaceOrder until CONFIRMED", true, all],
-        ["PlaceOrder, answered PENDING", false, all],
-      ];
-  const table: Record<string, unknown>[] = [];
+  const kinds: [string, boolean, typeof all][] = [
+    [`${callers} callers, until CONFIRMED`, true, all],
+    [`${callers} callers, answered PENDING`, false, all],
+    [`${half.length} callers, until CONFIRMED`, true, half],
+    [`the same beside ${slow.length} whose payments take 3 s`, true, [...half, ...slow]],
+  ];
+  const rows: string[][] = [];
   for (let i = 1; i <= rounds; i++) {
     for (const [kind, wait, who] of kinds) {
-      table.push({ round: i, kind, ...(await round(seconds, wait, who)) });
+      const { orders, failed, perSecond, p50Ms, p99Ms } = await round(seconds, wait, who);
+      rows.push([kind, ...[i, orders, failed, perSecond, p50Ms, p99Ms].map(String)]);
+      console.log(rows.at(-1)?.join("  "));
     }
   }
-  console.table(table);
-  console.log(await memory());
+  const page = report(rows, `- ${circumstances}\n- ${await memory()}`);
+  console.log(`\n${page}`);
+  await mkdir(dirname(RESULTS), { recursive: true });
+  await writeFile(RESULTS, page);
+  console.log(`written to ${RESULTS}`);
 } finally {
   shop.close();
   await system.stop();
@@ -124,6 +127,29 @@ async function round(forSeconds: number, wait: boolean, who: typeof all) {
     p50Ms: at(0.5),
     p99Ms: at(0.99),
   };
+}
+
+/** The rounds as a page of Markdown. */
+function report(rows: readonly (readonly string[])[], circumstances: string): string {
+  const head = ["PlaceOrder", "round", "orders", "failed", "orders/s", "p50 ms", "p99 ms"];
+  const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
+  const byKind = rows.toSorted(([a = ""], [b = ""]) => kindsOf(rows).indexOf(a) - kindsOf(rows).indexOf(b));
+  return [
+    "# The order path",
+    `Written by \`make bench-orders\` on ${new Date().toISOString().slice(0, 10)}; the numbers are those of one machine.`,
+    circumstances,
+    `Each caller orders its own product, one order after the other, for ${seconds} s; the kinds take their turns in each of ` +
+      `${rounds} rounds. What is told is what those see whose payments are not slow.`,
+    [head, rule, ...byKind].map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
+    "",
+  ]
+    .join("\n\n")
+    .replace(/\n+$/, "\n");
+}
+
+/** Each kind once, in the order in which they were measured. */
+function kindsOf(rows: readonly (readonly string[])[]): string[] {
+  return [...new Set(rows.map(([kind = ""]) => kind))];
 }
 
 /** What all processes of the shop hold, shared pages counted once (Linux only). */

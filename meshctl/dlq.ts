@@ -7,12 +7,14 @@ import {
   DeadLetterGroup,
   type DeadLetterProgress,
   DeadLetterProgressSchema,
+  type DeadLetterRecord,
   type DeadLetterSelectionSchema,
   DeadLetterService,
   GetDeadLetterResponseSchema,
+  ListDeadLetterRecordsResponseSchema,
   ListDeadLettersResponseSchema,
 } from "../gen/mesh/admin/v1/dead_letter_pb.ts";
-import { parseCount, parseSeq, parseTime } from "./arguments.ts";
+import { parseCount, parseRate, parseSeq, parseTime } from "./arguments.ts";
 import { BadNews, UsageError } from "./failure.ts";
 import type { Session } from "./session.ts";
 import { examples, lastPart, shortened, shownPayload } from "./words.ts";
@@ -32,6 +34,15 @@ interface SettleOptions extends FilterOptions {
   readonly dryRun?: boolean;
   readonly note?: string;
   readonly as: string;
+}
+
+interface LogOptions {
+  readonly action?: string;
+  readonly by?: string;
+  readonly consumer?: string;
+  readonly key?: string;
+  readonly since?: Date;
+  readonly limit: number;
 }
 
 const GROUPS = {
@@ -60,8 +71,24 @@ export function addDeadLetters(program: Command, session: Session): void {
     .command("show")
     .argument("<seq>", "its number, as `dlq ls` shows it", parseSeq)
     .description("show one dead letter: what it is, why it died, what it says")
-    .addHelpText("after", examples("dlq show 17", "dlq show 17 --json"))
-    .action(([seq]: readonly bigint[]) => show(session, seq ?? 0n));
+    .option("--payload", "only what it says")
+    .addHelpText("after", examples("dlq show 17", "dlq show 17 --payload | jq .lines", "dlq show 17 --json"))
+    .action(([seq]: readonly bigint[], { payload }: { payload?: true }) => show(session, seq ?? 0n, payload));
+
+  dlq
+    .command("log")
+    .description("list what was done with dead letters, the latest first: when, by whom, why")
+    .addOption(new Option("--action <what>", "only this").choices(["replay", "discard"]))
+    .option("--by <name>", "done by this operator")
+    .option(
+      "--consumer <name>",
+      "with letters of this consumer (notification__orders) or service (notification)",
+    )
+    .option("--key <key>", "with letters of this key, such as an order's id")
+    .option("--since <when>", "not before this (1h, 2026-01-31T12:00Z)", (text) => parseTime(text))
+    .option("--limit <n>", "how many at most", parseCount(1), 50)
+    .addHelpText("after", examples("dlq log --since 1d", "dlq log --action discard --by ada --json"))
+    .action((options: LogOptions) => log(session, options));
 
   const settling = {
     replay: "send dead letters to the consumer that failed at them, and to no other",
@@ -72,7 +99,7 @@ export function addDeadLetters(program: Command, session: Session): void {
       .description(settling[action])
       .option("--all", "every dead letter; needs --yes")
       .option("--yes", "do it")
-      .option("--rate <n>", "how many a second at most", parseCount(1), 50)
+      .option("--rate <n>", "how many a second at most (50, 50/s)", parseRate, 50)
       .option("--dry-run", "only say how many they are")
       .option("--as <name>", "who asks", session.user)
       .addHelpText(
@@ -156,8 +183,9 @@ async function count(session: Session, options: FilterOptions, by: keyof typeof 
   });
 }
 
-async function show(session: Session, seq: bigint): Promise<void> {
+async function show(session: Session, seq: bigint, isPayloadOnly = false): Promise<void> {
   const answer = await session.client(DeadLetterService).getDeadLetter({ seq });
+  if (isPayloadOnly) return session.say(shownPayload(answer.payload));
   session.answer(GetDeadLetterResponseSchema, answer, () => {
     const { letter, headers, payload, errorStack } = answer;
     if (!letter) return;
@@ -172,6 +200,53 @@ async function show(session: Session, seq: bigint): Promise<void> {
     const shown = Object.entries(headers).filter(([name]) => name !== "dlq-error-stack");
     session.say(`\nheaders\n${shown.map(([name, value]) => `  ${name}: ${value}`).join("\n")}`);
   });
+}
+
+async function log(
+  session: Session,
+  { action = "", by: operator = "", consumer = "", key = "", since, limit }: LogOptions,
+): Promise<void> {
+  const client = session.client(DeadLetterService);
+  const filter = { action, operator, consumer, key, ...(since && { since: timestampFromDate(since) }) };
+  const records: DeadLetterRecord[] = [];
+  let pageToken = "";
+  do {
+    const pageSize = Math.min(limit - records.length, 100);
+    const page = await client.listDeadLetterRecords({ ...filter, pageSize, pageToken });
+    records.push(...page.records);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && records.length < limit);
+
+  const answer = create(ListDeadLetterRecordsResponseSchema, { records, nextPageToken: pageToken });
+  session.answer(ListDeadLetterRecordsResponseSchema, answer, () => {
+    const heading = ["at", "by", "action", "seq", "consumer", "type", "key", "#", "asked for", "note"];
+    const rows = records.map((record) => [
+      record.time ? timestampDate(record.time).toISOString() : "",
+      record.operator,
+      record.action,
+      String(record.letter?.seq ?? ""),
+      record.letter?.consumer ?? "",
+      lastPart(record.letter?.type ?? ""),
+      record.letter?.key ?? "",
+      String(record.letter?.keySeq ?? ""),
+      askedFor(record),
+      shortened(record.note),
+    ]);
+    session.table(heading, rows, "nothing was done");
+    if (pageToken !== "") session.remark(`there are more; --limit shows more than ${limit}`);
+  });
+}
+
+/** Which letters were asked for, and how many there were. */
+function askedFor({ filter, matched }: DeadLetterRecord): string {
+  if (!filter) return `numbers (${matched})`;
+  const said = [
+    ...(["consumer", "reason", "type", "key"] as const).map(
+      (name) => filter[name] && `${name} ${filter[name]}`,
+    ),
+    filter.since && `since ${timestampDate(filter.since).toISOString()}`,
+  ].filter(Boolean);
+  return `${said.join(", ") || "all"} (${matched})`;
 }
 
 async function settle(

@@ -56,6 +56,7 @@ export function failureOf(
         exitCode: EXIT.unreachable,
       };
     case Code.PermissionDenied:
+    case Code.Unauthenticated:
       return {
         text: `${text}\nSet MESH_OPERATOR_TOKEN to the token that the services were started with.`,
         exitCode: EXIT.failed,

@@ -9,7 +9,7 @@ import {
 } from "../gen/mesh/admin/v1/outbox_pb.ts";
 import { parseCount, parseTime } from "./arguments.ts";
 import type { Session } from "./session.ts";
-import { SERVICES } from "./targets.ts";
+import { WITH_OUTBOX } from "./targets.ts";
 import { examples } from "./words.ts";
 
 /** Adds `outbox`: what a service has published or is about to. */
@@ -23,7 +23,7 @@ export function addOutbox(program: Command, session: Session): void {
     .argument("[service...]", "these alone")
     .description("show what waits in the outboxes, and what the broker refused")
     .addHelpText("after", examples("outbox stats", "outbox stats order --json"))
-    .action((services: readonly string[]) => stats(session, services.length > 0 ? services : SERVICES));
+    .action((services: readonly string[]) => stats(session, services.length > 0 ? services : WITH_OUTBOX));
 
   outbox
     .command("resend")

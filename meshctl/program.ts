@@ -5,6 +5,7 @@ import { addDeadLetters } from "./dlq.ts";
 import { addEvents } from "./events.ts";
 import { EXIT, failureOf } from "./failure.ts";
 import { addHealth } from "./health.ts";
+import { addKeys } from "./keys.ts";
 import { addOutbox } from "./outbox.ts";
 import { Session, type Surroundings } from "./session.ts";
 
@@ -40,7 +41,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
 /** All commands. */
 function programOf(session: Session): Command {
   const program = new Command("meshctl")
-    .description("The operators' command line: dead letters, events, outboxes, consumers, health.")
+    .description("The operators' command line: dead letters, events, outboxes, consumers, keys, health.")
     .option("--json", "answer in JSON, for programs")
     .addHelpText("after", ABOUT)
     .hook("preAction", (_, command) => {
@@ -50,6 +51,7 @@ function programOf(session: Session): Command {
   addEvents(program, session);
   addOutbox(program, session);
   addConsumers(program, session);
+  addKeys(program, session);
   addHealth(program, session);
   addCompletion(program, (line) => session.say(line));
   for (const command of allCommands(program)) {

@@ -11,10 +11,14 @@ const PORTS: Readonly<Record<string, readonly number[]>> = {
   customer: [50055],
   notification: [50056],
   audit: [50057],
+  gateway: [8080],
 };
 
 /** The names of all services. */
 export const SERVICES: readonly string[] = Object.keys(PORTS);
+
+/** The names of those that have an outbox: the gateway keeps nothing. */
+export const WITH_OUTBOX: readonly string[] = SERVICES.filter((service) => service !== "gateway");
 
 /** The setting that says where a service is, the same that its callers have. */
 export function targetSetting(service: string): string {

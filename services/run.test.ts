@@ -14,7 +14,7 @@ import { startSystem } from "./run.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit", "gateway"];
 
 async function start({
   scripts = {},
@@ -52,7 +52,7 @@ test("every service runs, product twice, with what it needs and no secret of ano
   onTestFinished(() => void vi.unstubAllEnvs());
   const { system, instance, envOf, dataDir, said } = await start({ env: { EXTRA: "1" } });
   expect(said.join()).toContain(
-    "open there without a token (MESH_AUTH=off); faults on demand: MESH_FAULTS=on",
+    "open there without a token (MESH_AUTH=off), the gateway for callers with a token; faults on demand: MESH_FAULTS=on",
   );
   expect(system.instances.map((each) => each.instance)).toEqual([
     ...[
@@ -64,6 +64,7 @@ test("every service runs, product twice, with what it needs and no secret of ano
       "customer-1",
       "notification-1",
       "audit-1",
+      "gateway-1",
     ],
   ]);
   const order = await envOf(instance("order-1").port);
@@ -78,6 +79,14 @@ test("every service runs, product twice, with what it needs and no secret of ano
     CUSTOMER_TARGET: "nats:///customer",
     ...{ MESH_FAULTS: "on", MESH_METRICS_BY_ENDPOINT: "true", MESH_POLICY_FILE: "here.json" },
   });
+  const gateway = await envOf(instance("gateway-1").port);
+  expect(gateway).toMatchObject({ AUDIT_TARGET: "nats:///audit", ORDER_TARGET: "nats:///order" });
+  expect(gateway.DATABASE_URL).toBeUndefined();
+  const keysOfPeople = `http://${system.address("customer")}/.well-known/jwks.json`;
+  expect([order.MESH_JWKS_URL, gateway.MESH_JWKS_URL]).toEqual([keysOfPeople, keysOfPeople]);
+  // Where nobody is asked, there is nothing to prove.
+  expect([order.MESH_OPERATOR_TOKEN, order.MESH_SERVICE_KEY]).toEqual([undefined, undefined]);
+  expect(gateway.MESH_OPERATOR_TOKEN).toMatch(/^[0-9a-f]{48}$/);
   expect(system.address("product")).toBe(`127.0.0.1:${instance("product-1").port}`);
   const payment = await envOf(instance("payment-1").port);
   expect(Object.keys(payment).filter((name) => /_TARGET|_TRANSPORT|AWS/.test(name))).toEqual([]);
@@ -86,6 +95,20 @@ test("every service runs, product twice, with what it needs and no secret of ano
   expect(JSON.stringify(order)).not.toContain(password);
   expect(statSync(join(dataDir, "secrets.json")).mode & 0o777).toBe(0o600);
   expect(readFileSync(join(dataDir, "logs/order-1.log"), "utf8")).toContain('"msg":"listens"');
+});
+
+test("with MESH_AUTH=enforce each service has a key of its own, and the gateway none", async () => {
+  const { system, instance, envOf, dataDir, said } = await start({ env: { MESH_AUTH: "enforce" } });
+  expect(said.join()).toContain("for callers with a token (MESH_AUTH=enforce)");
+  const order = await envOf(instance("order-1").port);
+  const payment = await envOf(instance("payment-1").port);
+  expect(order.MESH_SERVICE_KEY).toBe(join(dataDir, "service-keys/order.private.json"));
+  expect(payment.MESH_SERVICE_KEY).toBe(join(dataDir, "service-keys/payment.private.json"));
+  expect(statSync(payment.MESH_SERVICE_KEY ?? "").mode & 0o777).toBe(0o600);
+  expect(order.MESH_OPERATOR_TOKEN).toMatch(/^[0-9a-f]{48}$/);
+  const gateway = await envOf(instance("gateway-1").port);
+  expect([gateway.MESH_SERVICE_KEY, gateway.MESH_SERVICE_KEYS]).toEqual([undefined, undefined]);
+  expect(system.instances).toHaveLength(9);
 });
 
 test("a service runs as often as it is scaled to, and only notification is told of the mail server", async () => {
@@ -100,6 +123,7 @@ test("a service runs as often as it is scaled to, and only notification is told 
       "customer-1",
       "notification-1",
       "audit-1",
+      "gateway-1",
     ],
   ]);
   expect((await envOf(instance("order-2").port)).SMTP_URL).toBeUndefined();

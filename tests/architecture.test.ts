@@ -17,9 +17,9 @@ interface Source {
   readonly imports: readonly Import[];
 }
 
-const sources = ["gen", "mesh", "meshctl", "services", "tools"].flatMap((folder) =>
+const sources = ["gen", "mesh", "meshctl", "services", "tools", "web"].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => /\.tsx?$/.test(file))
     .map((file) => read(join(folder, file))),
 );
 const code = sources.filter(({ file }) => !file.endsWith(".test.ts"));
@@ -71,9 +71,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   resilience: ["core", "contract"],
   balancing: ["core", "contract"],
   store: ["core", "contract"],
+  auth: ["core", "contract"],
   rpc: ["core", "contract", "nats", "discovery", "resilience", "balancing", "telemetry"],
+  rest: ["core", "contract", "resilience", "rpc"],
+  edge: ["core", "contract", "rpc", "rest"],
   events: ["core", "contract", "nats", "store", "telemetry"],
-  app: ["core", "contract", "nats", "discovery", "resilience", "telemetry", "store", "rpc", "events"],
+  app: ["core", "contract", "auth", "nats", "discovery", "resilience", "telemetry", "store", "rpc", "events"],
   testing: [
     "core",
     "contract",
@@ -84,6 +87,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "telemetry",
     "store",
     "rpc",
+    "rest",
+    "edge",
+    "auth",
     "events",
     "app",
   ],
@@ -116,15 +122,16 @@ function loadedBy(files: readonly string[]): Set<string> {
 }
 
 test("what a browser may load uses nothing of Node", () => {
-  const forBrowsers = below("mesh/resilience", "mesh/contract");
+  const forBrowsers = below("mesh/resilience", "mesh/contract", "web/src");
   const loaded = loadedBy(code.map(({ file }) => file).filter(forBrowsers));
   expect([...loaded]).toEqual(
     expect.arrayContaining(["mesh/core/clock.ts", "gen/mesh/policy/v1/policy_pb.ts"]),
   );
-  const packages = /^(@bufbuild\/protobuf(\/.*)?|@connectrpc\/connect|lru-cache)$/;
+  const packages =
+    /^(@bufbuild\/protobuf(\/.*)?|@bufbuild\/protovalidate\/gen\/.*|@connectrpc\/connect|lru-cache)$/;
   const ofNode = offences(
     (file) => loaded.has(file),
-    (to) => !isPackage(to) || packages.test(to),
+    (to, { file }) => !isPackage(to) || packages.test(to) || (below("web")(file) && OF_THE_PAGE.test(to)),
   );
   expect(ofNode).toEqual([]);
   const globals = /\b(process\.\w|Buffer\.\w|setImmediate\()/;
@@ -163,19 +170,25 @@ test("meshctl is a client of what services offer, and nothing else", () => {
   expect(offences(below("meshctl"), (to) => isPackage(to) || ours(to) || table.includes(to))).toEqual([]);
 });
 
+/** What the page is made of, beside what the mesh's policies need. */
+const OF_THE_PAGE =
+  /^(react|react-dom\/client|wouter|uuid|@tanstack\/react-query|@connectrpc\/connect-(web|query))$/;
+
+test("web is a client like any other: it imports the contracts and the mesh's policies only", () => {
+  const ours = below("gen", "mesh/resilience", "web/src");
+  expect(code.some(({ file }) => file === "web/src/main.tsx")).toBe(true);
+  expect(offences(below("web/src"), (to) => isPackage(to) || ours(to))).toEqual([]);
+});
+
+/** Has nothing of its own: no noun, no RPC, no database. */
+const EDGE = "gateway";
+
 test.each(SERVICES)("services/%s has the files that every service has", (service) => {
   const files = readdirSync(join(ROOT, "services", service));
-  const always = [
-    "README.md",
-    "app.ts",
-    "config.ts",
-    "main.ts",
-    "service.ts",
-    "store.ts",
-    "migrations",
-    `${service}.ts`,
-  ];
+  const always = ["README.md", "app.ts", "config.ts", "main.ts"];
+  const ofKeepers = ["service.ts", "store.ts", "migrations", `${service}.ts`];
   expect(files).toEqual(expect.arrayContaining(always));
+  expect(ofKeepers.filter((file) => files.includes(file))).toEqual(service === EDGE ? [] : ofKeepers);
   const main = readFileSync(join(ROOT, "services", service, "main.ts"), "utf8");
   expect(main.split("\n").length).toBeLessThanOrEqual(20);
 });
@@ -192,7 +205,7 @@ test.each(SERVICES)(
         `${here}main.ts`,
         (to) => [`${here}app.ts`, `${here}config.ts`].includes(to) || below("mesh/core")(to),
       ],
-      [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/rpc", "mesh/discovery")],
+      [`${here}config.ts`, below("mesh/core", "mesh/app", "mesh/edge", "mesh/rpc", "mesh/discovery")],
     ];
     for (const [file, allows] of rules) expect(offences((each) => each === file, allows)).toEqual([]);
     const importers = offences(

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve, sep } from "node:path";
+import { join, resolve, sep } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { expect, test } from "vitest";
@@ -13,6 +13,7 @@ import { atEnd } from "../mesh/testing/at-end.ts";
 import { testServer } from "../mesh/testing/server.ts";
 import { freePort } from "../tools/local/ports.ts";
 import { makeCalls, type Seen, toys } from "./browser-calls.ts";
+import { CHROMIUM_FLAGS, findChromium } from "./chromium.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
@@ -81,20 +82,8 @@ test.each([
   expect(outcomeOf(error).kind).toBe(kind);
 });
 
-const chromium = (process.env.PATH ?? "")
-  .split(delimiter)
-  .map((folder) => join(folder, "chromium"))
-  .find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-
-test("in a browser every policy loads, and over its fetch it is the same", async ({ skip }) => {
-  if (!chromium) return skip("there is no chromium on PATH");
+test("in a browser every policy loads, and over its fetch it is the same", async () => {
+  const chromium = await findChromium();
   const seen = Promise.withResolvers<Seen>();
   const server = await serve((request) => {
     const { pathname, searchParams } = new URL(request.url);
@@ -104,7 +93,7 @@ test("in a browser every policy loads, and over its fetch it is the same", async
   });
   const nobodyUrl = `http://127.0.0.1:${await freePort()}`;
   const profile = mkdtempSync(join(tmpdir(), "weft-chromium-"));
-  const browser = spawn(chromium, [...FLAGS, `--user-data-dir=${profile}`, server.url], {
+  const browser = spawn(chromium, [...CHROMIUM_FLAGS, `--user-data-dir=${profile}`, server.url], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   const ended = once(browser, "exit");
@@ -122,18 +111,6 @@ test("in a browser every policy loads, and over its fetch it is the same", async
   expectSeen(result, server);
   expect(result.away).toBe("[unavailable] the connection was lost, LOST");
 });
-
-// The page is our own; as root there is no sandbox.
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-sync",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--no-first-run",
-];
 
 /** The page that makes the calls and says what it saw. No bundle: the browser loads the modules as they are. */
 function page(nobodyUrl: string): Response {

@@ -23,6 +23,7 @@ const PORTS: Readonly<Record<string, string>> = {
   50055: "customer-1",
   50056: "notification-1",
   50057: "audit-1",
+  8080: "gateway-1",
 };
 
 /** Where grpcurl is; undefined where it cannot be had, because Go is missing. Then what needs it is shown as skipped. */

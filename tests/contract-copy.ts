@@ -10,7 +10,7 @@ export const checkout = fileURLToPath(new URL("..", import.meta.url));
 export type ContractCopy = {
   dir: string;
   /** Changes a file. Throws if that changes nothing, because the test would then prove nothing. */
-  edit(path: string, from: RegExp, to: string): void;
+  edit(path: string, from: RegExp | string, to: string): void;
   remove(): void;
 };
 
@@ -20,7 +20,8 @@ export function copyContracts(): ContractCopy {
   for (const path of ["buf.yaml", "buf.gen.yaml", "proto", "third_party", "contracts"]) {
     if (existsSync(join(checkout, path))) cpSync(join(checkout, path), join(dir, path), { recursive: true });
   }
-  symlinkSync(join(checkout, "node_modules"), join(dir, "node_modules"), "dir");
+  // What buf starts and does not change.
+  for (const path of ["node_modules", "tools"]) symlinkSync(join(checkout, path), join(dir, path), "dir");
   return {
     dir,
     edit(path, from, to) {

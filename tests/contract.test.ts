@@ -9,50 +9,43 @@ import {
   type FileRegistry,
   fromBinary,
   hasOption,
-  isFieldSet,
 } from "@bufbuild/protobuf";
-import {
-  FileDescriptorProtoSchema,
-  FileDescriptorSetSchema,
-  MethodOptionsSchema,
-} from "@bufbuild/protobuf/wkt";
+import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import * as rules from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { code } from "../gen/mesh/error/v1/error_pb.ts";
 import { contract, stream, subscriptions } from "../gen/mesh/event/v1/event_pb.ts";
 import { buf } from "../tools/contracts/buf.ts";
 import { buildImage } from "../tools/contracts/contract-images.ts";
+import { ownFiles } from "../tools/contracts/shop-services.ts";
 import { drift } from "../tools/contracts/vendor-protos.ts";
 import { type ContractCopy, checkout, copyContracts } from "./contract-copy.ts";
-import { ownGeneratedFiles } from "./generated-files.ts";
 
 const BUF_IMAGE_EXTENSION = 8042;
 
 let files: DescFile[];
 
 beforeAll(async () => {
-  files = await ownGeneratedFiles();
+  files = await ownFiles();
 });
 
 test("the vendored files are those of the installed packages", () => {
   expect(drift(join(checkout, "third_party"))).toEqual([]);
 });
 
-test("gen/ is what the contracts generate; if not, run `buf generate`", { timeout: 60_000 }, async () => {
+test("code and documents are what the contracts generate; if not, run `buf generate`", {
+  timeout: 60_000,
+}, async () => {
   const copy = temporaryCopy();
   expect(await buf(copy.dir, "generate")).toEqual({ ok: true, output: "" });
-  const [fresh, committed] = [read(join(copy.dir, "gen")), read(join(checkout, "gen"))];
-  const differing = [...new Set([...fresh.keys(), ...committed.keys()])].filter(
-    (path) => fresh.get(path) !== committed.get(path),
-  );
-  expect(differing).toEqual([]);
-});
-
-test("every RPC states whether it is safe to repeat", () => {
-  const silent = methods().filter(
-    ({ proto }) => !proto.options || !isFieldSet(proto.options, MethodOptionsSchema.field.idempotencyLevel),
-  );
-  expect(silent.map(String)).toEqual([]);
+  for (const folder of ["gen", "contracts/documents"]) {
+    const [fresh, committed] = [read(join(copy.dir, folder)), read(join(checkout, folder))];
+    const differing = [...new Set([...fresh.keys(), ...committed.keys()])].filter(
+      (path) => fresh.get(path) !== committed.get(path),
+    );
+    expect(differing).toEqual([]);
+    expect(committed.size).toBeGreaterThan(1);
+  }
 });
 
 test("every request of the shop that has fields has a validation rule, its own or one of a part", () => {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { eventProblems } from "../mesh/contract/event-problems.ts";
-import { ownGeneratedFiles } from "./generated-files.ts";
+import { ownFiles } from "../tools/contracts/shop-services.ts";
 
-const files = await ownGeneratedFiles();
+const files = await ownFiles();
 
 test("all events, commands, streams and subscriptions of proto/ can work together", () => {
   expect(eventProblems(files, { isWhole: true })).toEqual([]);

@@ -1,11 +1,14 @@
-import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import type { TestProject } from "vitest/node";
 import { TEST_BROKER_PREFIX } from "../mesh/testing/broker.ts";
-import { findNatsServer, stopLeftOverNats } from "../tools/local/nats-server.ts";
+import { findNatsServer, findOldestNatsServer, stopLeftOverNats } from "../tools/local/nats-server.ts";
 import { freePort } from "../tools/local/ports.ts";
 import { startPostgres } from "../tools/local/postgres.ts";
+
+/** What `TEST_NATS_SERVER` may be: which nats-server the tests run with. */
+export const NATS_SERVERS = { current: findNatsServer, oldest: findOldestNatsServer } as const;
 
 const TOOLS_DIR = resolve(import.meta.dirname, "../.tools");
 
@@ -20,7 +23,11 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const said: string[] = [];
   const log = (line: string) => said.push(line);
   try {
-    const natsServer = await findNatsServer({ toolsDir: TOOLS_DIR, log: console.log });
+    const natsServer = await findNatsServerOf(process.env.TEST_NATS_SERVER || "current");
+    // So that what looks for one itself finds the same: the shop that some tests start.
+    const bin = mkdtempSync(join(dir, "bin-"));
+    symlinkSync(natsServer, join(bin, "nats-server"));
+    process.env.PATH = `${bin}${delimiter}${process.env.PATH}`;
     const postgres = await startPostgres({ homeDir: join(dir, "postgres"), port: await freePort(), log });
     project.provide("postgresUrl", postgres.url);
     project.provide("natsServer", natsServer);
@@ -36,6 +43,16 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
+}
+
+function findNatsServerOf(age: string): Promise<string> {
+  if (!isAge(age))
+    throw new Error(`TEST_NATS_SERVER must be ${Object.keys(NATS_SERVERS).join(" or ")}, not ${age}`);
+  return NATS_SERVERS[age]({ toolsDir: TOOLS_DIR, log: console.log });
+}
+
+function isAge(age: string): age is keyof typeof NATS_SERVERS {
+  return Object.hasOwn(NATS_SERVERS, age);
 }
 
 /** Stops the brokers of test files that did not come to their end. */

@@ -10,6 +10,7 @@ import { CustomerRegisteredSchema } from "../gen/shop/customer/v1/customer_event
 import { ReviewService } from "../gen/shop/review/v1/review_service_pb.ts";
 import { newId } from "../mesh/core/ids.ts";
 import { silentLog } from "../mesh/core/log.ts";
+import { canPause } from "../mesh/events/pause-consumer.ts";
 import { DEAD_LETTERS, ensureStream, REPLAYS } from "../mesh/events/streams.ts";
 import { openNats } from "../mesh/nats/connection.ts";
 import { atEnd } from "../mesh/testing/at-end.ts";
@@ -118,6 +119,11 @@ describe("dlq", () => {
     expect(shown).toContain("TypeError: no such thing\n  at here");
     expect(shown).toContain('"email": "***"');
     expect(shown).not.toContain("ada@example.com");
+    expect(JSON.parse((await meshctl(["dlq", "show", seq, "--payload"])).stdout)).toEqual({
+      customerId: "cust-1",
+      email: "***",
+      displayName: "***",
+    });
     const { payload, content } = JSON.parse((await meshctl(["--json", "dlq", "show", seq])).stdout);
     expect(content ?? payload).toMatchObject({ customerId: "cust-1", email: "***" });
   });
@@ -139,13 +145,50 @@ describe("dlq", () => {
       "--since",
       "1h",
       "--rate",
-      "1000",
+      "1000/s",
       "--json",
     ]);
     expect(JSON.parse(two.stdout)).toMatchObject({ matched: "2", done: "2", isComplete: true });
     expect(await lettersLeft()).toBe(0);
     const sent = await manager.streams.getMessage(REPLAYS.name, { last_by_subj: "replay.toy.customers.>" });
     expect(sent?.header.get("replay-action")).toBe("retry");
+  });
+
+  test("what was done with it is listed: when, by whom, why, and what was asked for", async () => {
+    const seq = await bury("cust-1");
+    await bury("cust-2");
+    await meshctl(["dlq", "replay", seq, "--as", "grace", "--note", "mended"]);
+    await meshctl(["dlq", "discard", "--key", "cust-2", "--as", "grace", "--note", "test data"]);
+    const { stdout } = await meshctl(["dlq", "log", "--by", "grace", "--since", "1h"]);
+    const [heading, ...rows] = stdout.trim().split("\n");
+    expect(heading).toMatch(/^at +by +action +seq +consumer +type +key +# +asked for +note$/);
+    expect(rows).toEqual([
+      expect.stringMatching(
+        /^\S+Z +grace +discard +\d+ +toy__customers +CustomerRegistered +cust-2 +1 +key cust-2 \(1\) +test data$/,
+      ),
+      expect.stringMatching(
+        new RegExp(`^\\S+Z +grace +replay +${seq} +.* +cust-1 +1 +numbers \\(1\\) +mended$`),
+      ),
+    ]);
+    const few = await meshctl(["dlq", "log", "--by", "grace", "--limit", "1"]);
+    expect(few.stderr).toBe("there are more; --limit shows more than 1\n");
+    const { records } = JSON.parse(
+      (await meshctl(["dlq", "log", "--key", "cust-2", "--limit", "1", "--json"])).stdout,
+    );
+    expect(records).toMatchObject([{ action: "discard", operator: "grace", letter: { key: "cust-2" } }]);
+    expect((await meshctl(["dlq", "log", "--by", "nobody"])).stdout).toBe("nothing was done\n");
+  });
+
+  test("long work says how far it is, where that can be seen", async () => {
+    for (const key of ["cust-1", "cust-2", "cust-3"]) await bury(key);
+    let said = "";
+    const stderr = { isTTY: true, write: (text: string) => (said += text) };
+    let answered = "";
+    const stdout = { write: (text: string) => (answered += text) };
+    const env = { AUDIT_TARGET: audit.target, MESH_OPERATOR_TOKEN: "secret" };
+    expect(await run(["dlq", "replay", "--consumer", "toy"], { env, user: "ada", stdout, stderr })).toBe(0);
+    expect(said).toBe(`${[0, 1, 2, 3, 3].map((done) => `\rreplayed ${done} of 3`).join("")}\n`);
+    expect(answered).toBe("replayed 3 dead letters\n");
   });
 
   test("all of it needs a second word, which says how many they are", async () => {
@@ -164,6 +207,7 @@ describe("dlq", () => {
     ["no letters are said", ["dlq", "replay"], 2, "say which: numbers, or a filter such as --key, or --all"],
     ["too much is said", ["dlq", "replay", "1", "--all", "--yes"], 2, "one of them"],
     ["a discard has no reason", ["dlq", "discard", "1"], 2, "required option '--note <text>'"],
+    ["a rate is none", ["dlq", "replay", "1", "--rate", "50/m"], 2, "how many a second, from 1 to 10000"],
     ["a time is none", ["dlq", "ls", "--since", "yesterday"], 2, "say how long ago (90s, 30m, 1h, 2d)"],
     ["a number is none", ["dlq", "show", "first"], 2, "the number that `dlq ls` shows"],
     ["a word is wrong", ["dlq", "list"], 2, "unknown command 'list'"],
@@ -236,6 +280,23 @@ test("consumers show what they have still to do", async () => {
   expect(stdout).toMatch(/^audit__reviews +EVT_REVIEW +0 +0 +0 +0 +\d+$/m);
 });
 
+test("a consumer is paused and resumed, where the broker can do that", async () => {
+  const version = connection.info?.version ?? "";
+  const paused = await meshctl(["consumers", "pause", "audit__reviews", "--for", "10m"]);
+  const resumed = await meshctl(["consumers", "resume", "audit__reviews"]);
+  if (canPause(version)) {
+    expect(paused.stdout).toMatch(/^audit__reviews is paused until \S+Z\n$/);
+    expect(resumed.stdout).toBe("audit__reviews is not paused\n");
+  } else {
+    for (const { exitCode, stderr } of [paused, resumed]) {
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(`nats-server ${version} cannot pause consumers; 2.11 and later can`);
+    }
+  }
+  expect((await meshctl(["consumers", "pause", "audit__reviews"])).exitCode).toBe(2);
+  expect((await meshctl(["consumers", "pause", "audit__reviews", "--for", "long"])).exitCode).toBe(2);
+});
+
 test("health asks every instance, and ends with 1 if one is not well", async () => {
   const well = await meshctl(["health", "audit", "review"]);
   expect(well.exitCode).toBe(0);
@@ -264,8 +325,18 @@ test("who cannot be reached, and who does not let us in, is said with what to do
 });
 
 const COMMANDS = [
-  ...["dlq ls", "dlq show", "dlq replay", "dlq discard", "events ls", "events tail", "events show"],
+  ...[
+    "dlq ls",
+    "dlq show",
+    "dlq log",
+    "dlq replay",
+    "dlq discard",
+    "events ls",
+    "events tail",
+    "events show",
+  ],
   ...["outbox stats", "outbox resend", "outbox republish", "consumers", "health"],
+  ...["consumers pause", "consumers resume"],
 ];
 
 test.each(COMMANDS)("%s has help with examples, and answers programs", async (command) => {

@@ -7,12 +7,26 @@ import { methodPolicy, servicePolicy } from "../mesh/contract/policy.ts";
 
 const guide = readFileSync(join(import.meta.dirname, "..", "docs", "guides", "policies.md"), "utf8");
 
+const HEADINGS: Readonly<Record<string, string>> = {
+  MethodPolicy: "## Of a method\n",
+  ServicePolicy: "## Of a service\n",
+};
+
+/** Where the guide tells of a message: in its section, in a table of its own, or in the row of the field that holds it. */
+function toldOf(message: string): string {
+  const heading = HEADINGS[message];
+  if (heading) return guide.split(heading)[1]?.trim().split("\n\n")[0] ?? "";
+  const field = message.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
+  const table = guide.split("\n\n").find((part) => part.startsWith(`| of \`${field}\` |`));
+  return table ?? guide.split("\n").find((line) => line.startsWith(`| \`${field}\` |`)) ?? "";
+}
+
 const fields = file_mesh_policy_v1_policy.messages
   .filter(({ name }) => name !== "PolicyOverrides")
-  .flatMap((message) => message.fields.map(({ name }) => [`${message.name}.${name}`, name] as const));
+  .flatMap((message) => message.fields.map(({ name }) => [message.name, name] as const));
 
-test.each(fields)("the guide tells what %s says", (_, name) => {
-  expect(guide).toContain(`\`${name}\``);
+test.each(fields)("the guide tells what %s.%s says", (message, name) => {
+  expect(toldOf(message)).toContain(`\`${name}\``);
 });
 
 /** The last cell of the row that tells of a field, or of several. */
@@ -22,11 +36,14 @@ function defaultOf(field: string): string | undefined {
 }
 
 test("the defaults that the guide names are those of a contract that states nothing", () => {
-  const { timeoutMs, maxTimeoutMs, dedupeTtlMs, retry } = methodPolicy(Health.method.check);
+  const { timeoutMs, maxTimeoutMs, dedupeTtlMs, fallbackTimeoutMs, retry } = methodPolicy(
+    Health.method.check,
+  );
   const { backoff, maxAttempts } = retry;
   expect(defaultOf("`timeout`")).toMatch(new RegExp(`^${timeoutMs / 1_000} s`));
   expect(defaultOf("`max_timeout`")).toBe(`${maxTimeoutMs / 1_000} s`);
   expect(defaultOf("`dedupe_ttl`")).toBe(`${dedupeTtlMs / 3_600_000} h`);
+  expect(defaultOf("`fallback`")).toBe(`no, ${fallbackTimeoutMs} ms`);
   expect(defaultOf("`max_attempts` | attempts in all, 1")).toBe(String(maxAttempts));
   expect(defaultOf("`initial_backoff`")).toBe(
     `${backoff.initialMs} ms, ${backoff.maxMs} ms, ${backoff.multiplier}`,

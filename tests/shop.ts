@@ -22,7 +22,12 @@ import type { System } from "../tools/local/system.ts";
 export async function openShop(env: Readonly<Record<string, string>> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), "weft-shop-"));
   const system = await startSystem({ ports: "free", dataDir, env });
-  const shop = { system, dataDir, ...clientsOf(system) };
+  const shop = {
+    system,
+    dataDir,
+    ...clientsOf(system),
+    signIn: (name: Person) => signIn(system.address("gateway"), name),
+  };
   afterAll(async () => {
     shop.close();
     await system.stop();
@@ -30,6 +35,21 @@ export async function openShop(env: Readonly<Record<string, string>> = {}) {
     await rm(dataDir, { recursive: true, force: true });
   }, 30_000);
   return shop;
+}
+
+/** Somebody of the test data: two customers and an operator. */
+export type Person = "ada" | "grace" | "ops";
+
+/** Signs in at the gateway, and returns the headers that prove it from then on. */
+export async function signIn(gateway: string, name: Person): Promise<{ readonly authorization: string }> {
+  const answer = await fetch(`http://${gateway}/v1/customers:signIn`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ email: `${name}@example.com`, password: `${name}-demo` }),
+  });
+  const { accessToken } = (await answer.json()) as { readonly accessToken?: string };
+  if (accessToken === undefined) throw new Error(`${name} cannot sign in: ${answer.status}`);
+  return { authorization: `Bearer ${accessToken}` };
 }
 
 // A test wants to see what is, not what was a moment ago.

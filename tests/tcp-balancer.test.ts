@@ -15,6 +15,9 @@ const [first, second] = shop.system.instances.filter(({ service }) => service ==
 const BATCH = "shop.product.v1.ProductService/BatchGetProducts";
 const GET = "shop.product.v1.ProductService/GetProduct";
 const ENOUGH = 5;
+// So many connections that each of the two clients has had some thirty, each to whose turn it was.
+const MANY = 120;
+const LEAST_SHARE = 0.2;
 const PAUSE_MS = 10;
 
 /** Calls again and again, by way of order and of review, until the end. */
@@ -46,8 +49,8 @@ function callers() {
 
 test("behind a balancer of connections an instance that joins later gets calls as connections age, and none fails", async () => {
   if (!first || !second) throw new Error("the shop has two products");
-  const isServing = async (instance: typeof first, method: string, since = 0) =>
-    (await answered(instance, method)) >= since + ENOUGH;
+  const isServing = async (instance: typeof first, method: string) =>
+    (await answered(instance, method)) >= ENOUGH;
   balancer.add({ host: "127.0.0.1", port: first.port });
   const calling = callers();
   await until(() => isServing(first, BATCH));
@@ -55,9 +58,13 @@ test("behind a balancer of connections an instance that joins later gets calls a
 
   balancer.add({ host: "127.0.0.1", port: second.port });
   await until(() => isServing(second, BATCH));
-  // It does not change over to the new one for good.
-  const before = await answered(first, BATCH);
-  await until(() => isServing(first, BATCH, before));
+  // Callers do not change over to the new one for good: from now on each has its share.
+  const counts = () => Promise.all([answered(first, BATCH), answered(second, BATCH)]);
+  const [before, passedOnBefore] = [await counts(), balancer.passedOn()];
+  await until(() => balancer.passedOn() >= passedOnBefore + MANY);
+  const now = await counts();
+  const [one, other] = [now[0] - before[0], now[1] - before[1]];
+  expect(Math.min(one, other) / (one + other)).toBeGreaterThan(LEAST_SHARE);
   await until(async () => (await answered(first, GET)) > 0 && (await answered(second, GET)) > 0);
 
   const { failed, mostConnections } = await calling.stop();
@@ -65,4 +72,4 @@ test("behind a balancer of connections an instance that joins later gets calls a
   // Two clients; each has one, and while it changes over the one before, and one on which it watches health.
   expect(mostConnections).toBeGreaterThanOrEqual(2);
   expect(mostConnections).toBeLessThanOrEqual(6);
-});
+}, 120_000);

@@ -16,6 +16,7 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { ServicePolicySchema } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import { type Policies, policies } from "../../mesh/contract/policy.ts";
 import { systemClock } from "../../mesh/core/clock.ts";
+import { readConfig } from "../../mesh/core/config.ts";
 import { silentLog } from "../../mesh/core/log.ts";
 import { breaker } from "../../mesh/resilience/breaker.ts";
 import { bulkhead } from "../../mesh/resilience/bulkhead.ts";
@@ -23,7 +24,11 @@ import { asPartOf, callOf } from "../../mesh/resilience/call.ts";
 import { circuitBreaker } from "../../mesh/resilience/circuit-breaker.ts";
 import { limitCalls } from "../../mesh/resilience/limit-calls.ts";
 import { meshClient, openTarget } from "../../mesh/rpc/client/client.ts";
-import { serverStack } from "../../mesh/rpc/server/server-stack.ts";
+import { type ServerStack, serverStack } from "../../mesh/rpc/server/server-stack.ts";
+import { openTelemetry } from "../../mesh/telemetry/open-telemetry.ts";
+import { refusalTelemetry, serverTelemetry } from "../../mesh/telemetry/server-telemetry.ts";
+import { telemetrySettings } from "../../mesh/telemetry/settings.ts";
+import type { Telemetry } from "../../mesh/telemetry/telemetry.ts";
 import { WIDE } from "../weft/admission.ts";
 import { EchoService, TIMEOUT_MS } from "./contract.ts";
 import { HOST } from "./peer.ts";
@@ -39,6 +44,9 @@ export interface Costs {
   readonly serverBareUs: number;
   readonly serverStackUs: number;
   readonly serverAddedUs: number;
+  /** What the metrics of a service add to both stacks, with its settings left at their defaults. */
+  readonly clientTelemetryUs: number;
+  readonly serverTelemetryUs: number;
   /** One acquire and one record. */
   readonly breakerNs: number;
   /** The layer that refuses, alone. */
@@ -47,6 +55,8 @@ export interface Costs {
   /** From the client's call to its catch. */
   readonly callBulkheadFullUs: number;
   readonly callBreakerOpenUs: number;
+  /** A call that a server with too much to do refuses by its headers, from those to what it answers. */
+  readonly shedUs: number;
 }
 
 // Short turns, and many, so that some are left alone by what else the machine does.
@@ -58,22 +68,25 @@ const TURNS = 40;
 const TEXT = "x".repeat(20);
 
 const method = EchoService.method.echo;
-
 /**
  * Measures each cost many times, in turn with what it is compared to, and takes the lower quartiles: what else the machine
  * does in the meantime only ever adds, and adds to some turns more than to others.
  */
 export async function inProcessCosts(): Promise<Costs> {
-  const server = serverCalls();
+  const telemetry = openTelemetry(readConfig(telemetrySettings, {}), { service: "bench", instance: "1" });
+  const server = serverCalls(telemetry);
   const serverCosts = await quartiles({
     serverBareUs: () => usPerCall(server.bare),
     serverStackUs: () => usPerCall(server.stack),
+    serverMeasuredUs: () => usPerCall(server.measured),
+    shedUs: () => usPerCall(server.shed),
   });
   server.stop();
-  const client = await clientCalls();
+  const client = await clientCalls(telemetry);
   const clientCosts = await quartiles({
     clientBareUs: () => usPerCall(client.bare),
     clientStackUs: () => usPerCall(client.stack),
+    clientMeasuredUs: () => usPerCall(client.measured),
   });
   const refusals = layerRefusals();
   const partCosts = await quartiles({
@@ -83,11 +96,16 @@ export async function inProcessCosts(): Promise<Costs> {
     callBulkheadFullUs: () => usPerCall(client.bulkheadFull),
     callBreakerOpenUs: () => usPerCall(client.breakerOpen),
   });
+  await telemetry.close();
+  const { serverMeasuredUs, ...ofServer } = serverCosts;
+  const { clientMeasuredUs, ...ofClient } = clientCosts;
   return {
-    ...serverCosts,
-    serverAddedUs: serverCosts.serverStackUs - serverCosts.serverBareUs,
-    ...clientCosts,
-    clientAddedUs: clientCosts.clientStackUs - clientCosts.clientBareUs,
+    ...ofServer,
+    serverAddedUs: ofServer.serverStackUs - ofServer.serverBareUs,
+    serverTelemetryUs: serverMeasuredUs - ofServer.serverStackUs,
+    ...ofClient,
+    clientAddedUs: ofClient.clientStackUs - ofClient.clientBareUs,
+    clientTelemetryUs: clientMeasuredUs - ofClient.clientStackUs,
     ...partCosts,
   };
 }
@@ -152,10 +170,11 @@ const atOnce: Transport = {
   stream: () => Promise.reject(new Error("nobody streams here")),
 };
 
-async function clientCalls() {
+async function clientCalls(telemetry: Telemetry) {
   const options = { timeoutMs: TIMEOUT_MS };
   const bare = createClient(EchoService, atOnce);
   const stack = await clientOver(policies());
+  const measured = await clientOver(policies(), telemetry);
   const forEver = { timeout: durationFromMs(3_600_000) };
   const one = { bulkhead: { maxConcurrent: 1, maxQueue: 0 }, defaults: forEver };
   const narrow = await clientOver(
@@ -167,20 +186,21 @@ async function clientCalls() {
   return {
     bare: () => bare.echo({ text: TEXT }, options),
     stack: () => stack.client.echo({ text: TEXT }, options),
+    measured: () => measured.client.echo({ text: TEXT }, options),
     bulkheadFull: () => refused("BULKHEAD_FULL", narrow.client.echo({ text: TEXT }, options)),
     breakerOpen: () => refused("BREAKER_OPEN", broken.client.echo({ text: TEXT }, options)),
   };
 }
 
 /** The client as services have it, with the transport of its only endpoint replaced. */
-async function clientOver(policies: Policies) {
+async function clientOver(policies: Policies, telemetry?: Telemetry) {
   const target = openTarget(
     {
       target: { scheme: "static", endpoints: [{ host: HOST, port: 1 }] },
       protocol: "grpc",
       service: EchoService,
     },
-    { policies, watchesHealth: false },
+    { policies, watchesHealth: false, ...(telemetry && { telemetry }) },
   );
   await new Promise(setImmediate);
   const [endpoint] = target.state.endpoints.all();
@@ -225,34 +245,59 @@ async function refused(why: string, call: Promise<unknown>): Promise<void> {
   if (!(failure instanceof Error)) throw new Error(`${why}: it was not refused`);
 }
 
-function serverCalls() {
+function serverCalls(telemetry: Telemetry) {
   const echo = ({ text }: { text: string }) => ({ text });
   const offer = (options: ConnectRouterOptions) =>
     handlerOf(createConnectRouter(options).service(EchoService, { echo }));
   const bare = offer({});
   const options = { services: [EchoService], log: silentLog, admission: WIDE };
-  const { early, interceptors, stop } = serverStack(options, new AbortController().signal);
-  const stacked = offer({ interceptors });
-  const response = {} as ServerResponse;
+  const { signal } = new AbortController();
+  const plain = serverStack(options, signal);
+  const measured = serverStack(
+    {
+      ...options,
+      telemetry: serverTelemetry(telemetry),
+      onEarlyRefusal: refusalTelemetry(telemetry),
+      sampler: telemetry.sampler,
+    },
+    signal,
+  );
+  // Sheds whatever is not CRITICAL_PLUS.
+  const late = serverStack({ ...options, admission: { ...WIDE, loopDelayMs: () => 600 } }, signal);
+  const through = ({ early, interceptors }: ServerStack) => {
+    const stacked = offer({ interceptors });
+    return () => {
+      // As a port has it: its headers are read before Connect sees it.
+      const request = arriving(bare.requestPath, HEADERS);
+      if (early.refuses(request, UNREAD)) throw new Error("it was refused");
+      return callHandler(stacked, early.contextValues(request));
+    };
+  };
   return {
     bare: () => callHandler(bare, createContextValues()),
-    stack() {
-      // As a port has it: its headers are read before Connect sees it.
-      const request = {
-        url: bare.requestPath,
-        method: "POST",
-        headers: HEADERS,
-      } as unknown as IncomingMessage;
-      if (early.refuses(request, response)) throw new Error("it was refused");
-      return callHandler(stacked, early.contextValues(request));
+    stack: through(plain),
+    measured: through(measured),
+    async shed() {
+      if (!late.early.refuses(arriving(bare.requestPath, GRPC_HEADERS), UNREAD))
+        throw new Error("it was let through");
     },
-    stop,
+    stop() {
+      for (const { stop } of [plain, measured, late]) stop();
+    },
   };
 }
+
+function arriving(url: string, headers: Readonly<Record<string, string>>): IncomingMessage {
+  return { url, method: "POST", httpVersionMajor: 2, headers } as unknown as IncomingMessage;
+}
+
+/** An answer that goes nowhere. */
+const UNREAD = { setHeader() {}, end() {} } as unknown as ServerResponse;
 
 // The Connect protocol, because the handler's own part is small in it: that of gRPC is many times what is to be measured,
 // and most of it is garbage.
 const HEADERS = { "content-type": "application/proto", "connect-timeout-ms": String(TIMEOUT_MS) };
+const GRPC_HEADERS = { "content-type": "application/grpc", "grpc-timeout": `${TIMEOUT_MS}m` };
 const BODY = toBinary(method.input, create(method.input, { text: TEXT }));
 
 function handlerOf({ handlers }: ConnectRouter): UniversalHandler {

@@ -65,6 +65,35 @@ export async function startPair(subject: Subject, { natsPort, profileDir }: Pair
   }
 }
 
+/**
+ * How many calls a second a client has for each of another one's, in one process that calls one server: one figure for each
+ * load, after a warm-up with all of them.
+ */
+export async function measureBeside(
+  clients: { readonly ours: string; readonly base: string; readonly server: string },
+  loads: readonly Load[],
+  warmUpMs: number,
+): Promise<number[]> {
+  const port = String(await freePort());
+  const children: ChildProcess[] = [];
+  const start = async (args: string[]) => {
+    const child = startChild(args, undefined, undefined);
+    children.push(child);
+    await answerOf(child);
+    return child;
+  };
+  try {
+    await start(["server", clients.server, port]);
+    const child = await start(["beside", clients.ours, port, clients.base]);
+    for (const load of loads) await ask(child, { ...load, ms: warmUpMs });
+    const ratios: number[] = [];
+    for (const load of loads) ratios.push((await ask(child, load)) as number);
+    return ratios;
+  } finally {
+    await Promise.all(children.map(stopChild));
+  }
+}
+
 /** The costs of our layers, measured in a process of its own. */
 export async function measureCosts(profileDir: string | undefined): Promise<Costs> {
   const child = startChild(["costs"], "in-process", profileDir);

@@ -13,6 +13,12 @@ export interface Subject {
 /** What the others are compared with. */
 export const BASE = "grpc-js";
 
+/** What is ours on both sides. */
+export const BOTH_SIDES = "weft";
+
+/** What has a bar beside it. */
+export const PROTECTED = "weft-client";
+
 /** All that is measured, in the order of the report. */
 export const SUBJECTS: readonly Subject[] = [
   peer("grpc-js", "bare grpc-js"),
@@ -22,7 +28,7 @@ export const SUBJECTS: readonly Subject[] = [
   peer("nestjs", "NestJS gRPC microservice"),
   peer("fastify", "fastify, undici, cockatiel (JSON)"),
   { ...peer("moleculer", "Moleculer over NATS, protections on (JSON)"), needsNats: true },
-  { name: "weft", title: "**Weft**, grpc-js transport", client: "weft/grpc", server: "weft/grpc" },
+  { name: BOTH_SIDES, title: "**Weft**, grpc-js transport", client: "weft/grpc", server: "weft/grpc" },
   {
     name: "weft-connect",
     title: "**Weft**, Connect transport",
@@ -36,9 +42,15 @@ export const SUBJECTS: readonly Subject[] = [
     server: "weft/observed",
   },
   {
-    name: "weft-client",
+    name: PROTECTED,
     title: "**Weft** client, bare grpc-js server",
     client: "weft/grpc",
+    server: "peers/grpc-js",
+  },
+  {
+    name: "weft-transport",
+    title: "the same transport without the stack, bare grpc-js server",
+    client: "weft/transport",
     server: "peers/grpc-js",
   },
   {

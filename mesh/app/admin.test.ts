@@ -19,8 +19,11 @@ import { adminService } from "./admin.ts";
 const NO_RETRY = { case: "retry" as const, value: { maxAttempts: 1 } };
 
 /** An instance that calls two endpoints of a toy service, and a client of its AdminService. */
-async function administered(token = "", settings: FaultSettings = { isOn: true, faults: [] }) {
-  const service = countable({ service: { defaults: { redundancy: NO_RETRY } } });
+async function administered(
+  token = "",
+  settings: FaultSettings = { isOn: true, faults: [] },
+  service = countable({ service: { defaults: { redundancy: NO_RETRY } } }),
+) {
   const [a, b] = [
     await scriptedBackend({ protocol: "grpc", service }),
     await scriptedBackend({ protocol: "grpc", service }),
@@ -82,6 +85,15 @@ test("the state tells of the endpoints that an instance calls: breakers, attempt
     attempts: 1n,
     lastError: "",
   });
+});
+
+test("the state tells of the budget of each method that is hedged", async () => {
+  const value = { maxExtraLoad: 0.5 };
+  const service = countable({ ask: { redundancy: { case: "hedge", value } } });
+  const { admin, toys } = await administered("", undefined, service);
+  for (let call = 0; call < 3; call++) await toys.ask({});
+  const [seen] = (await admin.getState({})).targets;
+  expect(seen?.hedgeBalances).toEqual({ [`${service.typeName}/Ask`]: 1.5 });
 });
 
 test("a breaker that an operator keeps open is passed by until the order is taken back", async () => {

@@ -80,6 +80,7 @@ function targetState({ name, protocol, state }: OpenTarget) {
     protocol,
     endpoints: state.endpoints.all().map(endpointState),
     retryBalance: state.gateOf().balance(),
+    hedgeBalances: state.hedgeBudgets.balances(),
     inflight,
     inflightLimit: limit,
     cachedAnswers: state.cache.size,

@@ -1,10 +1,10 @@
 import { type Clock, systemClock } from "../core/clock.ts";
-import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
 import { type OutboxStats, outboxBytes, outboxStats } from "../events/outbox-stats.ts";
 import type { Sql } from "../store/connect.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { poll } from "./poll.ts";
 
 /** The outbox to measure. */
 export interface MeasuredOutbox {
@@ -28,14 +28,23 @@ export function measureOutbox({
   log,
   clock = systemClock,
 }: MeasuredOutbox): Running {
-  const stopping = new AbortController();
-  let seen:
-    | { readonly stats: readonly OutboxStats[]; readonly bytes: number; readonly atMs: number }
-    | undefined;
-  const each = (read: (stats: OutboxStats) => number) => () =>
-    (seen?.stats ?? []).map((stats) => ({ value: read(stats), attributes: { stream: stats.stream } }));
-  const ageOf = ({ oldestPendingAgeMs }: OutboxStats) =>
-    oldestPendingAgeMs === undefined ? 0 : (oldestPendingAgeMs + clock.now() - (seen?.atMs ?? 0)) / 1_000;
+  async function read() {
+    const [stats, bytes] = await Promise.all([outboxStats(sql, streams), outboxBytes(sql)]);
+    return { stats, bytes };
+  }
+
+  const outbox = telemetry.isOn
+    ? poll({ what: "the outbox", read, everyMs: EVERY_MS, log, clock })
+    : undefined;
+  const each = (show: (stats: OutboxStats, agoMs: number) => number) => () => {
+    const last = outbox?.last();
+    return (last?.value.stats ?? []).map((stats) => ({
+      value: show(stats, last?.agoMs ?? 0),
+      attributes: { stream: stats.stream },
+    }));
+  };
+  const ageOf = ({ oldestPendingAgeMs }: OutboxStats, agoMs: number) =>
+    oldestPendingAgeMs === undefined ? 0 : (oldestPendingAgeMs + agoMs) / 1_000;
   const ends = [
     telemetry.gauge(
       "mesh.outbox.pending",
@@ -46,26 +55,15 @@ export function measureOutbox({
       "mesh.outbox.quarantined",
       each(({ quarantined }) => quarantined),
     ),
-    telemetry.gauge("mesh.outbox.table.size", () => (seen ? [{ value: seen.bytes, attributes: {} }] : [])),
+    telemetry.gauge("mesh.outbox.table.size", () => {
+      const last = outbox?.last();
+      return last ? [{ value: last.value.bytes, attributes: {} }] : [];
+    }),
   ];
-  const running = telemetry.isOn ? run() : Promise.resolve();
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        const [stats, bytes] = await Promise.all([outboxStats(sql, streams), outboxBytes(sql)]);
-        seen = { stats, bytes, atMs: clock.now() };
-      } catch (error) {
-        log.warn({ error: messageOf(error) }, "could not measure the outbox");
-      }
-      await clock.sleep(EVERY_MS, stopping.signal);
-    }
-  }
 
   return {
     async stop() {
-      stopping.abort();
-      await running;
+      await outbox?.stop();
       for (const end of ends) end();
     },
   };

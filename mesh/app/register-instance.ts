@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
 import type { Running } from "../core/process.ts";
 import { register } from "../discovery/register.ts";
-import type { Parts } from "./parts.ts";
+import type { ProcessParts } from "./parts.ts";
 
 /** Puts this instance into the registry, under the address that others reach; not if it has none to tell. */
-export function registerInstance({ service, nats, log, config }: Parts, port: number): Running {
+export function registerInstance({ service, nats, log, config }: ProcessParts, port: number): Running {
   const { host, advertisedHost, instance } = config;
   const reached = advertisedHost || host;
   if (isIP(reached) !== 0 && /^[0:.]+$/.test(reached)) {

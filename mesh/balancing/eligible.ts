@@ -29,12 +29,21 @@ const PANIC_FROM = 3;
  */
 export function eligible<E>(endpoints: readonly E[], standingOf: (endpoint: E) => Standing): Eligible<E> {
   const standings = endpoints.map(standingOf);
-  const open = standings.filter(({ isOpen, hasRefused }) => isOpen || hasRefused).length;
+  let open = 0;
+  for (const { isOpen, hasRefused } of standings) if (isOpen || hasRefused) open++;
   const isPanic = endpoints.length >= PANIC_FROM && open / endpoints.length > PANIC_SHARE;
-  const faults = standings.map(({ isOpen, isServing, wasTried, hasRefused }) =>
-    hasRefused || (isOpen && !isPanic) ? Number.POSITIVE_INFINITY : 2 * Number(!isServing) + Number(wasTried),
-  );
-  const least = Math.min(...faults);
-  const isBest = (_: E, i: number) => least < Number.POSITIVE_INFINITY && faults[i] === least;
-  return { endpoints: endpoints.filter(isBest), isPanic };
+  let best: E[] = [];
+  let least = Number.POSITIVE_INFINITY;
+  for (const [i, endpoint] of endpoints.entries()) {
+    const faults = faultsOf(standings[i] as Standing, isPanic);
+    if (faults < least) best = [];
+    least = Math.min(least, faults);
+    if (faults === least && faults < Number.POSITIVE_INFINITY) best.push(endpoint);
+  }
+  return { endpoints: best, isPanic };
+}
+
+function faultsOf({ isOpen, isServing, wasTried, hasRefused }: Standing, isPanic: boolean): number {
+  if (hasRefused || (isOpen && !isPanic)) return Number.POSITIVE_INFINITY;
+  return 2 * Number(!isServing) + Number(wasTried);
 }

@@ -167,6 +167,11 @@ describe("what cannot work is named", () => {
       "the duplicate_window of EVT_ORDER is longer than its max_age",
     ],
     [
+      "a stream that is there for longer than consumers know what they have handled",
+      [events({ Placed: PLACED }, { stream: { name: "EVT_ORDER", maxAge: { seconds: 604_801n } } })],
+      "the max_age of EVT_ORDER is longer than 7 days",
+    ],
+    [
       "an event that is not",
       [subscriber(reads)],
       `shop.parcel.v1.TheService "orders": there is no ${PLACED_TYPE}`,
@@ -194,6 +199,11 @@ describe("what cannot work is named", () => {
       "two subscriptions of one name",
       [events({ Placed: PLACED }), subscriber(reads, reads)],
       '"orders": there are two of this name',
+    ],
+    [
+      "a name like that of a read model's next build",
+      [events({ Placed: PLACED }), subscriber({ ...reads, name: "orders_v2" })],
+      '"orders_v2": its name ends like that of a build',
     ],
     [
       "a name that is no token",

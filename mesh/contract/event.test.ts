@@ -65,6 +65,7 @@ test("a contract is read whole, defaults filled in", () => {
     ordering: Ordering.STRICT,
     stream: "EVT_ORDER",
     ttlMs: undefined,
+    senders: [],
   });
   expect(streamContract(OrderConfirmedSchema)).toEqual({
     name: "EVT_ORDER",

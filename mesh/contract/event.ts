@@ -22,6 +22,12 @@ export const ANY_TYPE = "*";
 
 const DAY_MS = 86_400_000;
 
+/**
+ * The longest that a stream may keep its messages: consumers know what they have handled for twice as long, because an
+ * owner, which keeps what it has published as long as the stream does, may publish it again on the last day. Milliseconds.
+ */
+export const MAX_STREAM_AGE_MS = 7 * DAY_MS;
+
 /** What the contract says of one event or command, with the defaults filled in. */
 export interface EventContract {
   readonly type: string;
@@ -36,6 +42,8 @@ export interface EventContract {
   readonly stream: string;
   /** How long a command may wait before its receiver must reject it. Undefined for ever. */
   readonly ttlMs: number | undefined;
+  /** The services that send this command, beside its owner; none for an event. */
+  readonly senders: readonly string[];
 }
 
 /** What the contract says of a stream, with the defaults filled in. */
@@ -61,6 +69,8 @@ export interface SubscriptionContract {
   readonly handlerTimeoutMs: number;
   readonly onDead: OnDead;
   readonly onUnknownType: OnUnknownType;
+  /** The build of the read model that it feeds. */
+  readonly build: number;
 }
 
 /** The name of the stream that keeps an aggregate's events, or a service's commands. */
@@ -82,11 +92,11 @@ export function eventContract(message: DescMessage): EventContract {
   if (!isContracted(message)) {
     throw new Error(`${message.typeName} is no event: its contract states no (mesh.event.v1.contract)`);
   }
-  const problems = [...contractProblems(message)];
+  const problems = [...contractProblems(message)].map(({ what }) => what);
   if (problems.length > 0) {
     throw new Error(`the contract of ${message.typeName} cannot work: ${problems.join("; ")}`);
   }
-  const { kind, owner, aggregate, major, key, ordering, ttl } = getOption(message, contract);
+  const { kind, owner, aggregate, major, key, ordering, ttl, senders } = getOption(message, contract);
   const result: EventContract = {
     type: message.typeName,
     name: message.name,
@@ -98,31 +108,49 @@ export function eventContract(message: DescMessage): EventContract {
     ordering: ordering || defaultOrdering(kind),
     stream: streamName(aggregate, kind),
     ttlMs: ttl && durationMs(ttl),
+    senders: kind === Kind.COMMAND ? senders : [],
   };
   contracts.set(message, result);
   return result;
 }
 
+/** Whether a service may publish or send these messages: an event is its owner's, a command is that of its senders too. */
+export function maySend(message: DescMessage, service: string): boolean {
+  const { owner, senders } = eventContract(message);
+  return owner === service || senders.includes(service);
+}
+
+/** Something that cannot work, and what it is about. */
+export interface ContractProblem {
+  readonly about: "contract" | "key" | "stream";
+  readonly what: string;
+}
+
 /** What is wrong with the contract that a message states, whatever else there is. */
-export function* contractProblems(message: DescMessage): Generator<string> {
+export function* contractProblems(message: DescMessage): Generator<ContractProblem> {
   const { kind, owner, aggregate, key, ordering, ttl } = getOption(message, contract);
+  const about = "contract";
   if (kind !== Kind.EVENT && kind !== Kind.COMMAND) {
-    yield "it is neither an event nor a command";
+    yield { about, what: "it is neither an event nor a command" };
     return;
   }
   if (!owner || !aggregate) {
-    yield "it names no owner or no aggregate";
+    yield { about, what: "it names no owner or no aggregate" };
     return;
   }
   const isUnordered = (ordering || defaultOrdering(kind)) === Ordering.NONE;
-  if (key === "" && !isUnordered) yield "without a key there is no order, so its ordering must be NONE";
+  if (key === "" && !isUnordered)
+    yield { about: "key", what: "without a key there is no order, so its ordering must be NONE" };
   if (key !== "" && !message.fields.some((field) => field.name === key && isText(field)))
-    yield `its key "${key}" is not a text field of it`;
+    yield { about: "key", what: `its key "${key}" is not a text field of it` };
   const name = streamName(aggregate, kind);
-  if (getOption(message.file, stream).name !== name) yield `its file must state the stream ${name}`;
-  if (kind === Kind.COMMAND && aggregate !== owner) yield "the aggregate of a command is its owner";
-  if (kind === Kind.EVENT && ttl) yield "a fact does not expire, so only a command has a ttl";
-  if (ttl && durationMs(ttl) <= 0) yield "its ttl must be longer than nothing";
+  if (getOption(message.file, stream).name !== name)
+    yield { about: "stream", what: `its file must state the stream ${name}` };
+  if (kind === Kind.COMMAND && aggregate !== owner)
+    yield { about, what: "the aggregate of a command is its owner" };
+  if (kind === Kind.EVENT && ttl)
+    yield { about, what: "a fact does not expire, so only a command has a ttl" };
+  if (ttl && durationMs(ttl) <= 0) yield { about, what: "its ttl must be longer than nothing" };
 }
 
 function defaultOrdering(kind: Kind): Ordering {
@@ -166,6 +194,7 @@ export function subscriptionContract(service: DescService, name: string): Subscr
     handlerTimeoutMs: ms(found.handlerTimeout, 20_000),
     onDead: found.onDead || parks,
     onUnknownType: found.onUnknownType || OnUnknownType.ADVANCE,
+    build: found.build || 1,
   };
 }
 

@@ -9,6 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import {
+  AnySchema,
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
   FieldOptionsSchema,
@@ -18,8 +19,12 @@ import {
 import { expect, test } from "vitest";
 import { pii } from "../../gen/mesh/event/v1/event_pb.ts";
 import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
-import { CreateCustomerRequestSchema } from "../../gen/shop/customer/v1/customer_service_pb.ts";
-import { masked } from "./pii.ts";
+import {
+  CreateCustomerRequestSchema,
+  GetCustomerResponseSchema,
+} from "../../gen/shop/customer/v1/customer_service_pb.ts";
+import { OrderPlacedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
+import { masked, mayBePrivate } from "./pii.ts";
 
 const { STRING, INT32, BYTES, MESSAGE } = FieldDescriptorProto_Type;
 const { OPTIONAL, REPEATED } = FieldDescriptorProto_Label;
@@ -139,6 +144,16 @@ test("messages within messages, lists, maps and choices are masked too", () => {
   });
   expect(JSON.stringify(json)).not.toMatch(/a name|nick|text":"text|photo|age|doctor/);
   expect(shown).toMatchObject({ other: { typeUrl: "type.googleapis.com/x", value: new Uint8Array() } });
+});
+
+test.each([
+  ["holds what is personal", CustomerRegisteredSchema, true],
+  ["holds it within", GetCustomerResponseSchema, true],
+  ["holds itself, and what is personal", person, true],
+  ["holds what cannot be judged", AnySchema, true],
+  ["holds nothing of that", OrderPlacedSchema, false],
+])("it is told whether a type %s", (_, schema, isSo) => {
+  expect(mayBePrivate(schema)).toBe(isSo);
 });
 
 test("a field that this version does not know is dropped, deep inside too", () => {

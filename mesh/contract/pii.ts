@@ -17,6 +17,15 @@ export function masked<T extends DescMessage>(schema: T, message: MessageShape<T
   return copy;
 }
 
+/** True if a message of this type may hold what {@link masked} takes out of it, however deep. */
+export function mayBePrivate(schema: DescMessage, seen: ReadonlySet<DescMessage> = new Set()): boolean {
+  if (seen.has(schema)) return false;
+  const within = new Set([...seen, schema]);
+  return schema.fields.some(
+    (field) => isPrivate(field) || (field.message !== undefined && mayBePrivate(field.message, within)),
+  );
+}
+
 function mask(message: ReflectMessage): void {
   message.setUnknown([]);
   for (const field of message.fields) {
@@ -30,7 +39,8 @@ function mask(message: ReflectMessage): void {
   }
 }
 
-function isPrivate(field: DescField): boolean {
+/** True if what stands in the field is personal, a secret, or packed so that it cannot be judged. */
+export function isPrivate(field: DescField): boolean {
   return (
     getOption(field, pii) ||
     field.proto.options?.debugRedact === true ||

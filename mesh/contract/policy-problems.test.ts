@@ -114,6 +114,37 @@ describe("a method is refused", () => {
       reading,
       /keeps NOT_FOUND for longer than a second/,
     ],
+    ["limited to no calls", { rateLimit: {} }, {}, /its rate_limit has no max_calls/],
+    [
+      "limited within less than a second",
+      { rateLimit: { maxCalls: 1, window: ms(999) } },
+      {},
+      /its rate_limit has a window of 999 ms; a second to a day can be/,
+    ],
+    [
+      "limited within more than a day",
+      { rateLimit: { maxCalls: 1, window: ms(86_400_001) } },
+      {},
+      /its rate_limit has a window of 86400001 ms/,
+    ],
+    [
+      "with a fallback that has no time",
+      { fallback: { allowed: true, timeout: ms(0) } },
+      reading,
+      /its fallback's timeout must be longer than nothing/,
+    ],
+    [
+      "with a fallback that has more time than the call",
+      { timeout: ms(100), fallback: { allowed: true, timeout: ms(101) } },
+      reading,
+      /its fallback's timeout of 101 ms is longer than its timeout of 100 ms/,
+    ],
+    [
+      "hedged when its time is over",
+      { timeout: ms(100), ...hedge({ delay: { case: "fixed", value: ms(100) } }) },
+      reading,
+      /its hedging delay of 100 ms is not shorter than its timeout of 100 ms/,
+    ],
     ["with no time", { timeout: ms(0) }, {}, /its timeout must be longer than nothing/],
     [
       "with no silence",
@@ -165,7 +196,13 @@ describe("a method is accepted", () => {
     ],
     ["with 5 attempts of half the window", retry({ maxAttempts: 5, attemptTimeout: ms(5_000) }), repeatable],
     ["hedged 5 times", hedge({ maxAttempts: 5, delay: { case: "fixed", value: ms(0) } }), reading],
+    [
+      "with a fallback that has as much time as the call, or a default that is longer",
+      { timeout: ms(40), fallback: { allowed: true } },
+      reading,
+    ],
     ["cached, with NOT_FOUND for a second", { cache: { ttl: ms(1), negativeTtl: ms(1_000) } }, reading],
+    ["limited to a call a day", { rateLimit: { maxCalls: 1, window: ms(86_400_000) } }, {}],
     ["as a stream longer than unary calls may be", { timeout: ms(3_600_000) }, { streams: "server" }],
   ])("%s", (_, policy, toy) => {
     expect(policyProblems(toyMethod(policy, toy).parent)).toEqual([]);
@@ -285,6 +322,8 @@ test("the shop has the services that are checked here", () => {
     "PaymentService",
     "ProductService",
     "ReviewService",
+    "ReviewService",
+    "StorefrontService",
   ]);
 });
 

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
+import { deprecationProblems } from "./deprecation.ts";
 import {
   type BreakerPolicy,
   type GatePolicy,
@@ -20,8 +21,22 @@ export function assertPolicies(services: readonly DescService[], overrides?: Ove
   throw new Error(`the contract has ${problems.length} call policy problem(s):\n${lines}`);
 }
 
-/** What is wrong with the policies of a service and its methods, each as "name: what". Empty if nothing is. */
+/** A policy that cannot work. */
+export interface PolicyProblem {
+  /** The service or the method that states it. */
+  readonly at: DescService | DescMethod;
+  /** The full name of that. */
+  readonly name: string;
+  readonly what: string;
+}
+
+/** What {@link findPolicyProblems} finds, each as "name: what". */
 export function policyProblems(service: DescService, overrides?: Overrides): string[] {
+  return findPolicyProblems(service, overrides).map(({ name, what }) => `${name}: ${what}`);
+}
+
+/** What is wrong with the policies of a service and its methods. Empty if nothing is. */
+export function findPolicyProblems(service: DescService, overrides?: Overrides): PolicyProblem[] {
   const { breaker, gate, slowStartMs } = servicePolicy(service, overrides);
   const stated = serviceOptions(service, overrides).breaker;
   const isHalfSlow = (stated?.slowRatio ?? 0) !== 0 && stated?.slowCall === undefined;
@@ -29,14 +44,15 @@ export function policyProblems(service: DescService, overrides?: Overrides): str
     ...breakerProblems(breaker),
     ...(isHalfSlow ? ["the breaker has a slow_ratio, but no slow_call to say what is slow"] : []),
     ...gateProblems(gate),
+    ...deprecationProblems(service),
     ...(slowStartMs < 0 ? ["the balancer's slow_start is negative"] : []),
   ];
   return [
-    ...ofService.map((problem) => `${service.typeName}: ${problem}`),
-    ...service.methods.flatMap((method) => {
-      const policy = methodPolicy(method, overrides);
-      const found = [...methodProblems(method, policy, overrides), ...windowProblems(policy, breaker)];
-      return found.map((problem) => `${policy.name}: ${problem}`);
+    ...ofService.map((what) => ({ at: service, name: service.typeName, what })),
+    ...service.methods.flatMap((at) => {
+      const policy = methodPolicy(at, overrides);
+      const found = [...methodProblems(at, policy, overrides), ...windowProblems(policy, breaker)];
+      return found.map((what) => ({ at, name: policy.name, what }));
     }),
   ];
 }
@@ -74,7 +90,7 @@ function* methodProblems(
   overrides: Overrides | undefined,
 ): Generator<string> {
   const { retry, hedge, cache, timeoutMs, maxTimeoutMs, isIdempotent, hasNoSideEffects } = policy;
-  const { idempotencyKeyField, redundancy } = methodOptions(method, overrides);
+  const { idempotencyKeyField, redundancy, fallback } = methodOptions(method, overrides);
 
   const key = method.input.fields.find(({ name }) => name === idempotencyKeyField);
   if (idempotencyKeyField && !(key?.fieldKind === "scalar" && key.scalar === ScalarType.STRING)) {
@@ -88,6 +104,13 @@ function* methodProblems(
   }
   if (method.methodKind === "unary" && timeoutMs > maxTimeoutMs) {
     yield `its timeout of ${timeoutMs} ms is longer than its max_timeout of ${maxTimeoutMs} ms`;
+  }
+
+  if (fallback?.timeout && policy.fallbackTimeoutMs <= 0) {
+    yield "its fallback's timeout must be longer than nothing";
+  }
+  if (fallback?.timeout && policy.fallbackTimeoutMs > timeoutMs) {
+    yield `its fallback's timeout of ${policy.fallbackTimeoutMs} ms is longer than its timeout of ${timeoutMs} ms`;
   }
 
   const { maxAttempts, backoff, attemptTimeoutMs } = retry;
@@ -116,6 +139,9 @@ function* methodProblems(
       yield `it is hedged with ${hedge.maxAttempts} attempts; 2 to ${MAX_ATTEMPTS} can be`;
     }
     if ("fixedMs" in hedge.delay && hedge.delay.fixedMs < 0) yield "its hedging delay is negative";
+    if ("fixedMs" in hedge.delay && hedge.delay.fixedMs >= timeoutMs) {
+      yield `its hedging delay of ${hedge.delay.fixedMs} ms is not shorter than its timeout of ${timeoutMs} ms`;
+    }
     if ("percentile" in hedge.delay && !(hedge.delay.percentile > 0 && hedge.delay.percentile < 1)) {
       yield `its hedging percentile is ${hedge.delay.percentile}; it must be between 0 and 1`;
     }
@@ -133,7 +159,16 @@ function* methodProblems(
     }
     if (cache.negativeTtlMs > 1_000) yield "its cache keeps NOT_FOUND for longer than a second";
   }
+
+  if (policy.rateLimit) {
+    const { maxCalls, windowMs } = policy.rateLimit;
+    if (maxCalls === 0) yield "its rate_limit has no max_calls, so that nobody could call it";
+    if (windowMs < 1_000 || windowMs > MAX_RATE_WINDOW_MS)
+      yield `its rate_limit has a window of ${windowMs} ms; a second to a day can be`;
+  }
 }
+
+const MAX_RATE_WINDOW_MS = 86_400_000;
 
 /** A breaker's window must hold more than one attempt, or each failure is forgotten before the next is seen. */
 function* windowProblems({ retry }: MethodPolicy, { window }: BreakerPolicy): Generator<string> {

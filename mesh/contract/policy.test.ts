@@ -82,6 +82,14 @@ describe("the defaults", () => {
     });
   });
 
+  test("of a rate limit are calls in a minute", () => {
+    expect(methodPolicy(toyMethod({})).rateLimit).toBeUndefined();
+    const perMinute = methodPolicy(toyMethod({ rateLimit: { maxCalls: 5 } }));
+    expect(perMinute.rateLimit).toEqual({ maxCalls: 5, windowMs: 60_000 });
+    const perTwo = methodPolicy(toyMethod({ rateLimit: { maxCalls: 5, window: seconds(2) } }));
+    expect(perTwo.rateLimit).toEqual({ maxCalls: 5, windowMs: 2_000 });
+  });
+
   test("of a throttle are those of gRFC A6", () => {
     const { parent } = toyMethod({}, { service: { gate: { case: "retryThrottle", value: {} } } });
     expect(servicePolicy(parent).gate).toEqual({ kind: "throttle", maxTokens: 10, tokenRatio: 0.1 });

@@ -15,6 +15,7 @@ import {
   type MethodPolicy as MethodOptions,
   MethodPolicySchema,
   method as methodOption,
+  type RateLimit,
   type Retry,
   type RetryBudget,
   type ServicePolicy as ServiceOptions,
@@ -72,6 +73,13 @@ export interface CachePolicy {
   readonly varyHeaders: readonly string[];
 }
 
+/** How often one caller from outside may call. */
+export interface RateLimitPolicy {
+  readonly maxCalls: number;
+  /** Begins with the first call. */
+  readonly windowMs: number;
+}
+
 /** What the contract says of one method, with the defaults filled in. */
 export interface MethodPolicy {
   /** `package.Service/Method`. */
@@ -95,6 +103,8 @@ export interface MethodPolicy {
   readonly allowsFallback: boolean;
   /** How long the caller's own answer may take. */
   readonly fallbackTimeoutMs: number;
+  /** Beside what holds for all calls of a caller together. */
+  readonly rateLimit: RateLimitPolicy | undefined;
 }
 
 /** How many retries the calls to a service may add. */
@@ -193,6 +203,7 @@ export function methodPolicy(method: DescMethod, overrides?: Overrides, call?: M
     cache: stated.cache && cachePolicy(stated.cache),
     allowsFallback: stated.fallback?.allowed ?? false,
     fallbackTimeoutMs: ms(stated.fallback?.timeout, 50),
+    rateLimit: stated.rateLimit && rateLimitPolicy(stated.rateLimit),
   };
 }
 
@@ -272,6 +283,10 @@ function cachePolicy({
   };
 }
 
+function rateLimitPolicy({ maxCalls, window }: RateLimit): RateLimitPolicy {
+  return { maxCalls, windowMs: ms(window, 60_000) };
+}
+
 function budgetPolicy(budget: RetryBudget | undefined): GatePolicy {
   return {
     kind: "budget",
@@ -330,6 +345,7 @@ function tunedBy(call: MethodPolicy, method: MethodPolicy): MethodPolicy {
     cache: hasNoSideEffects ? call.cache : undefined,
     allowsFallback: method.allowsFallback,
     fallbackTimeoutMs: method.fallbackTimeoutMs,
+    rateLimit: method.rateLimit,
   };
 }
 

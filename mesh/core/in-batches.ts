@@ -1,10 +1,11 @@
 /**
  * Does work for many at once: what comes while a batch is worked on makes up the next one, `most` at most, in the order
- * in which it came. `work` answers for each item; if it rejects, it does so for all of them.
+ * in which it came. `work` resolves with an answer for each item, or the promise of one, which the next batch does not
+ * wait for; if it rejects, it does so for all of them.
  */
 export function inBatches<T, R>(
   most: number,
-  work: (items: readonly T[]) => Promise<readonly PromiseSettledResult<R>[]>,
+  work: (items: readonly T[]) => Promise<readonly (R | Promise<R>)[]>,
 ): (item: T) => Promise<R> {
   const waiting: { readonly item: T; readonly answer: PromiseWithResolvers<R> }[] = [];
   let isWorking = false;
@@ -16,11 +17,9 @@ export function inBatches<T, R>(
       await new Promise((resolve) => setImmediate(resolve));
       const batch = waiting.splice(0, most);
       try {
-        const results = await work(batch.map(({ item }) => item));
+        const answers = await work(batch.map(({ item }) => item));
         batch.forEach(({ answer }, at) => {
-          const result = results[at];
-          if (result?.status === "fulfilled") answer.resolve(result.value);
-          else answer.reject(result?.reason);
+          answer.resolve(answers[at] as R | Promise<R>);
         });
       } catch (error) {
         for (const { answer } of batch) answer.reject(error);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createLog, type Log } from "./log.ts";
+import { createLog, type Log, PRIVATE_NAMES } from "./log.ts";
 import { runWork } from "./work.ts";
 
 function written(write: (log: Log) => void, level = "debug"): Record<string, unknown>[] {
@@ -29,18 +29,41 @@ test("a line of a piece of work carries its trace and its request", () => {
   expect(Object.keys(outside ?? {})).not.toContain("traceId");
 });
 
-test.each([
-  "password",
-  "payment_token",
-  "paymentToken",
-  "access_token",
-  "accessToken",
-  "authorization",
-  "cookie",
-])("the value of %s is not written, and neither is that of a field within an object", (key) => {
-  const [line] = written((log) => log.info({ [key]: "hunter2", request: { [key]: "hunter2", id: 7 } }, "x"));
-  expect(line).toMatchObject({ [key]: "[redacted]", request: { [key]: "[redacted]", id: 7 } });
+test.each([...PRIVATE_NAMES])("the value of %s is not written, however deep it lies", (key) => {
+  const secret = { [key]: { value: "hunter2" }, id: 7 };
+  const fields = { ...secret, request: secret, all: { lines: [secret], of: { them: secret } } };
+  const error = Object.assign(new Error("refused"), secret, { answer: { body: secret } });
+  const [line] = written((log) => log.info({ ...fields, err: error }, "x"));
+  const hidden = { [key]: "[redacted]", id: 7 };
+  expect(line).toMatchObject({
+    ...hidden,
+    request: hidden,
+    all: { lines: [hidden], of: { them: hidden } },
+    err: { ...hidden, message: "refused", answer: { body: hidden } },
+  });
   expect(JSON.stringify(line)).not.toContain("hunter2");
+});
+
+test("what a child says in each line is hidden too", () => {
+  const [line] = written((log) => log.child({ email: "ada@example.com", id: 7 }).info("x"));
+  expect(line).toMatchObject({ email: "[redacted]", id: 7 });
+});
+
+test("what holds itself, or says how it is written, is written", () => {
+  const own: Record<string, unknown> = { id: 7 };
+  own.own = own;
+  const at = new Date(0);
+  const [line] = written((log) => log.info({ own, at, seq: { toJSON: () => "17" } }, "x"));
+  expect(line).toMatchObject({ own: { id: 7 }, at: "1970-01-01T00:00:00.000Z", seq: "17" });
+});
+
+test("what was thrown and is no error is written as it is", () => {
+  const [text, object] = written((log) => {
+    log.error({ err: "no luck" }, "failed");
+    log.error({ err: { code: 7, email: "ada@example.com" } }, "failed");
+  });
+  expect(text?.err).toBe("no luck");
+  expect(object?.err).toEqual({ code: 7, email: "[redacted]" });
 });
 
 test("an error is written with its cause", () => {

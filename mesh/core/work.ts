@@ -1,4 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Caller } from "./caller.ts";
+import type { Carried } from "./carried.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Trace } from "./trace.ts";
 
@@ -18,8 +20,14 @@ export interface Work {
   readonly criticality?: string;
   /** True if the caller has made attempts of the same call before: retries of our own would multiply its retries. */
   readonly isRetry?: boolean;
+  /** What it takes along to whatever it calls and publishes; undefined for nothing. */
+  readonly carried?: Carried | undefined;
   /** The id of the event or call that caused what this work publishes. */
   readonly causationId?: string;
+  /** Who asked for it, once that is proved. Undefined for nobody in particular. */
+  caller?: Caller;
+  /** How long the result of the call is kept for who repeats it under its idempotency key; undefined if it has none. */
+  dedupeTtlMs?: number;
   /** Gives back the place that the work holds among those that run; set by what let it in. Safe to call twice. */
   standAside?: () => void;
 }

@@ -14,12 +14,13 @@ const never = new AbortController().signal;
 async function opened() {
   const nats = openNats({ url: broker.url, name: "test", log: silentLog });
   atEnd(() => nats.close());
-  const { connection } = await nats.online(never);
-  const bucket = await openBucket(connection, never);
+  const online = await nats.online(never);
+  const { connection } = online;
+  const bucket = await openBucket(online, never);
   atEnd(async () => {
     await (await jetstreamManager(connection)).streams.delete("KV_weft_registry").catch(() => {});
   });
-  return { connection, bucket };
+  return { ...online, bucket };
 }
 
 type Opened = Awaited<ReturnType<typeof opened>>;
@@ -101,22 +102,22 @@ test("a watch whose bucket goes away ends, though another takes its place at onc
   const { told, ended } = watching(open);
   await until(() => told.includes("."));
   await open.bucket.destroy();
-  await openBucket(open.connection, never);
+  await openBucket(open, never);
   await expect(ended).rejects.toThrow(/registry|consumer deleted/);
 });
 
 test("a bucket that an operator has made is taken as it is", async () => {
-  const { connection, bucket } = await opened();
-  await bucket.destroy();
-  await new Kvm(connection).create("weft_registry", { history: 3 });
-  const status = await (await openBucket(connection, never)).status();
+  const open = await opened();
+  await open.bucket.destroy();
+  await new Kvm(open.connection).create("weft_registry", { history: 3 });
+  const status = await (await openBucket(open, never)).status();
   expect([status.history, status.storage]).toEqual([3, "file"]);
 });
 
 test("who comes at the same time makes one bucket", async () => {
-  const { connection, bucket } = await opened();
-  await bucket.destroy();
-  const buckets = await Promise.all(Array.from({ length: 10 }, () => openBucket(connection, never)));
+  const open = await opened();
+  await open.bucket.destroy();
+  const buckets = await Promise.all(Array.from({ length: 10 }, () => openBucket(open, never)));
   expect(await Promise.all(buckets.map((each, n) => each.put("a.1", `${n}`)))).toHaveLength(10);
 });
 

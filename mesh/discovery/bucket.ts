@@ -9,7 +9,7 @@ import {
 import { type KV, Kvm } from "@nats-io/kv";
 import { type NatsConnection, nanos } from "@nats-io/nats-core";
 import { raceSignal } from "../core/race.ts";
-import { inboxOf } from "../nats/connection.ts";
+import { inboxOf, type Online } from "../nats/connection.ts";
 import { MAX_ENTRY_BYTES } from "./entry.ts";
 
 const BUCKET = "weft_registry";
@@ -40,17 +40,37 @@ export interface Watcher {
  * The registry's bucket, made if it is not there. It lives in memory: what is in it is said again every two seconds,
  * so nothing is lost with it. One that is there keeps its limits, which may be an operator's.
  */
-export async function openBucket(connection: NatsConnection, signal: AbortSignal): Promise<KV> {
+export async function openBucket(
+  { connection, replicas }: Pick<Online, "connection" | "replicas">,
+  signal: AbortSignal,
+): Promise<KV> {
   const kvm = new Kvm(jetstream(connection, { timeout: ANSWER_WITHIN_MS }));
   const options = {
     description: "Weft: who serves what, where",
     history: 1,
     storage: StorageType.Memory,
+    replicas,
     max_bytes: MAX_BYTES,
     // The limit counts the headers, too.
     maxValueSize: MAX_ENTRY_BYTES + 256,
   };
   return raceSignal(kvm.create(BUCKET, options), signal);
+}
+
+/** Has as many nodes keep the bucket as this connection asks for. More of them stay; one that is not there is made so. Rejects if they are not there. */
+export async function growBucket(online: Online, signal: AbortSignal): Promise<void> {
+  const { connection, replicas } = online;
+  await openBucket(online, signal);
+  const manager = await raceSignal(
+    jetstreamManager(connection, { checkAPI: false, timeout: ANSWER_WITHIN_MS }),
+    signal,
+  );
+  const { config, cluster } = await raceSignal(manager.streams.info(STREAM), signal);
+  // It would note the number, and keep the bucket once all the same.
+  if (replicas > 1 && !cluster?.name)
+    throw new Error(`the broker is no cluster: ${replicas} nodes are asked for`);
+  if (config.num_replicas < replicas)
+    await raceSignal(manager.streams.update(STREAM, { num_replicas: replicas }), signal);
 }
 
 /**

@@ -15,8 +15,9 @@ const never = new AbortController().signal;
 async function cleaning() {
   const nats = openNats({ url: broker.url, name: "test", log: silentLog });
   atEnd(() => nats.close());
-  const { connection } = await nats.online(never);
-  const bucket = await openBucket(connection, never);
+  const online = await nats.online(never);
+  const { connection } = online;
+  const bucket = await openBucket(online, never);
   const clock = manualClock();
   const { log, lines } = recordingLog();
   const stopping = new AbortController();

@@ -33,7 +33,7 @@ function registered(options: Partial<RegisterOptions> = {}) {
 }
 
 const KEY = "product.1.10=2e0=2e0=2e1=3a7";
-const bucket = async () => openBucket((await connected().online(never)).connection, never);
+const bucket = async () => openBucket(await connected().online(never), never);
 
 /** The entry of the instance, once it is as wanted. */
 async function entry(isWanted: (revision: number) => boolean = () => true) {

@@ -54,16 +54,16 @@ export function register(options: RegisterOptions): Running {
       let gone = stopping.signal;
       let cleaning: Promise<void> | undefined;
       try {
-        const { connection, lost } = await nats.online(stopping.signal);
-        gone = AbortSignal.any([stopping.signal, lost]);
+        const online = await nats.online(stopping.signal);
+        gone = AbortSignal.any([stopping.signal, online.lost]);
         const signal = AbortSignal.any([gone, ended.signal]);
-        const bucket = await openBucket(connection, signal);
+        const bucket = await openBucket(online, signal);
         for (let beats = 0; !signal.aborted; beats++) {
           mayBeThere = true;
           await raceSignal(bucket.put(key, value), signal);
           failures = 0;
           if (beats === 0) log.info("registered");
-          cleaning ??= cleanUp(connection, { service, log, clock }, signal);
+          cleaning ??= cleanUp(online.connection, { service, log, clock }, signal);
           await clock.sleep(HEARTBEAT_MS, signal);
         }
       } catch (error) {

@@ -64,8 +64,7 @@ function shop() {
       };
     },
     async bucket() {
-      const { connection } = await connected().online(never);
-      const bucket = await openBucket(connection, never);
+      const bucket = await openBucket(await connected().online(never), never);
       const put = (host: string, text?: string) => {
         const entry = { endpoint: { host, port: 7 }, instance: host, startedAt: "" };
         return bucket.put(keyOf(service, entry), text ?? encodeEntry(entry));

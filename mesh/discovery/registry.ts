@@ -1,8 +1,7 @@
-import type { NatsConnection } from "@nats-io/nats-core";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
-import type { Nats } from "../nats/connection.ts";
+import type { Nats, Online } from "../nats/connection.ts";
 import { type Change, openBucket, watchBucket } from "./bucket.ts";
 import type { Discovery, Found } from "./discover.ts";
 import { keysOf, readEndpoint } from "./entry.ts";
@@ -38,9 +37,9 @@ export function watchRegistry(service: string, options: RegistryOptions, found: 
       const ended = new AbortController();
       let gone = stopping.signal;
       try {
-        const { connection, lost } = await nats.online(stopping.signal);
-        gone = AbortSignal.any([stopping.signal, lost]);
-        await watch(connection, AbortSignal.any([gone, ended.signal]), () => {
+        const online = await nats.online(stopping.signal);
+        gone = AbortSignal.any([stopping.signal, online.lost]);
+        await watch(online, AbortSignal.any([gone, ended.signal]), () => {
           failures = 0;
         });
       } catch (error) {
@@ -53,10 +52,10 @@ export function watchRegistry(service: string, options: RegistryOptions, found: 
     }
   }
 
-  async function watch(connection: NatsConnection, signal: AbortSignal, begun: () => void): Promise<void> {
-    await openBucket(connection, signal);
+  async function watch(online: Online, signal: AbortSignal, begun: () => void): Promise<void> {
+    await openBucket(online, signal);
     members.renew(clock.now());
-    await watchBucket(connection, keysOf(service), signal, {
+    await watchBucket(online.connection, keysOf(service), signal, {
       changed,
       caughtUp() {
         begun();

@@ -1,4 +1,5 @@
 import { cpSync, rmSync } from "node:fs";
+import type { JetStreamManager } from "@nats-io/jetstream";
 import { expect, test } from "vitest";
 import { silentLog } from "../core/log.ts";
 import { transaction } from "../store/transaction.ts";
@@ -146,9 +147,9 @@ interface Row {
   readonly seq: number;
 }
 
-async function audited(shop: ToyShop, stream: StreamPlan) {
+async function audited(shop: ToyShop, stream: StreamPlan, asking?: JetStreamManager) {
   const { sql } = shop;
-  const manager = await shop.manager();
+  const manager = asking ?? (await shop.manager());
   const { lost, lastSeq } = await auditBroker(
     { sql, manager, stream, log: silentLog, meter: noMetrics },
     never,
@@ -189,6 +190,24 @@ test("of two events with one sequence one was lost, though the stream is further
   ]);
   await rebuild(shop, shop.plan, [first, instead, ...newIds(5)]);
   expect((await audited(shop, shop.plan)).pending).toContain(lost);
+});
+
+test("what another relay publishes while the broker is asked is not lost", async () => {
+  const shop = await toyShop();
+  const [first, meanwhile] = newIds(2) as [string, string];
+  await published(shop, shop.plan, [{ id: first, seq: 1 }]);
+  await rebuild(shop, shop.plan, [first]);
+  const manager = await shop.manager();
+  const { streams } = manager;
+  const info: typeof streams.info = async (...asked) => {
+    const answer = await streams.info(...asked);
+    const subject = (shop.plan.subjects[0] as string).replace(">", "x");
+    const { seq } = await manager.jetstream().publish(subject, "", { msgID: meanwhile });
+    await published(shop, shop.plan, [{ id: meanwhile, seq }]);
+    return answer;
+  };
+  const asking = { ...manager, streams: Object.assign(Object.create(streams), { info }) };
+  expect(await audited(shop, shop.plan, asking)).toEqual({ lost: 0, lastSeq: 1, pending: [] });
 });
 
 test("what a stream has dropped because of its age is not lost", async () => {

@@ -43,6 +43,9 @@ const CHUNK = 5_000;
  */
 export async function auditBroker(options: AuditOptions, signal: AbortSignal): Promise<Audited> {
   const { sql, manager, stream, log, meter } = options;
+  const publishedRows = (above: number, upTo: number) => publishedBetween(sql, stream.name, above, upTo);
+  // Before the broker is asked: what another relay publishes meanwhile is new to it, not lost.
+  const newestRows = await publishedRows(0, Number.MAX_SAFE_INTEGER);
   const { state } = await raceSignal(manager.streams.info(stream.name), signal);
 
   async function fateOf({ event_id, stream_seq }: Published): Promise<Fate> {
@@ -54,23 +57,23 @@ export async function auditBroker(options: AuditOptions, signal: AbortSignal): P
     return message?.header.get("Nats-Msg-Id") === event_id ? "kept" : "lost";
   }
 
-  /** The last row between two sequences, the lower one excluded, whose fate is known. */
-  async function lastKnown(above: number, upTo: number): Promise<{ seq: number; fate: Fate } | undefined> {
-    for (const row of await publishedRows(sql, stream.name, above, upTo)) {
+  /** The first of these rows whose fate is known. */
+  async function firstKnown(rows: readonly Published[]): Promise<{ seq: number; fate: Fate } | undefined> {
+    for (const row of rows) {
       const fate = await fateOf(row);
       if (fate !== "unknown") return { seq: row.stream_seq, fate };
     }
     return undefined;
   }
 
-  const newest = await lastKnown(0, Number.MAX_SAFE_INTEGER);
+  const newest = await firstKnown(newestRows);
   if (newest?.fate !== "lost") return { lost: 0, lastSeq: state.last_seq };
 
   let keptUpTo = Math.max(state.first_seq - 1, 0);
   let lostFrom = newest.seq;
   while (lostFrom - keptUpTo > 1) {
     const middle = Math.floor((keptUpTo + lostFrom) / 2);
-    const row = await lastKnown(keptUpTo, middle);
+    const row = await firstKnown(await publishedRows(keptUpTo, middle));
     if (row?.fate === "lost") lostFrom = row.seq;
     else keptUpTo = middle;
   }
@@ -83,7 +86,8 @@ export async function auditBroker(options: AuditOptions, signal: AbortSignal): P
   return { lost, lastSeq: state.last_seq };
 }
 
-function publishedRows(sql: Sql, stream: string, above: number, upTo: number): Promise<Published[]> {
+/** The last rows between two sequences, the lower one excluded; the last comes first. */
+function publishedBetween(sql: Sql, stream: string, above: number, upTo: number): Promise<Published[]> {
   // Of two rows with one sequence the older one is the one that was lost.
   return sql<Published[]>`
     SELECT event_id, stream_seq FROM outbox

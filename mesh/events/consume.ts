@@ -1,12 +1,10 @@
 import { hostname } from "node:os";
 import type { DescService } from "@bufbuild/protobuf";
 import { type JsMsg, jetstreamManager } from "@nats-io/jetstream";
-import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { isUnavailable, messageOf } from "../core/errors.ts";
 import { derivedId } from "../core/ids.ts";
-import { inBatches } from "../core/in-batches.ts";
 import type { Log } from "../core/log.ts";
 import type { Running } from "../core/process.ts";
 import { raceSignal } from "../core/race.ts";
@@ -19,11 +17,11 @@ import { showConsumerGauges } from "./consumer-gauges.ts";
 import { publishDeadLetter } from "./dead-letter.ts";
 import { followDurable, giveBack } from "./durable.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
-import { type EventHandler, handlersByType, serviceName } from "./handlers.ts";
+import { consumerName, type EventHandler, handlersByType, replayName } from "./handlers.ts";
 import { InboxTelemetry } from "./inbox-telemetry.ts";
 import { type AskResend, LostHistory } from "./lost-history.ts";
 import { Outage } from "./outage.ts";
-import { type Delivery, processBatch } from "./process-batch.ts";
+import { type Delivery, processInBatches } from "./process-batch.ts";
 import { ACK, type Answer, type Processing, processMessage, RETRY_DELAYS_MS } from "./process-message.ts";
 import { type Replay, readReplay } from "./replay.ts";
 import { REPLAYS } from "./streams.ts";
@@ -38,15 +36,25 @@ export interface ConsumeOptions {
   readonly subscription: string;
   /** One for each type that the contract lists, no more and no less. */
   readonly handlers: readonly EventHandler[];
-  /** Keys handled side by side. Defaults to 4: the pool's other connections are for calls. */
+  /** Which build of a read model the handlers write. Defaults to 1. */
+  readonly build?: number;
+  /** Whether a key whose first events are gone is begun with those that are left. Defaults to always; until then they wait. */
+  readonly begins?: () => boolean;
+  /**
+   * Keys handled side by side, beside one whose handler is done and whose commit is not. Defaults to 4: the pool's other
+   * connections are for calls.
+   */
   readonly concurrency?: number;
   /**
-   * Messages that are handled in one transaction, if as many wait: up to 64, for a projection that is LATEST or NONE. Their
-   * handlers run one after the other. Defaults to 1.
+   * Messages that are handled in one transaction, if as many wait: up to 64. For handlers that are quick: they run one
+   * after the other, and what they lock is held until the last one is done. Each message keeps what its ordering
+   * promises; if one fails, all of them are handled by themselves, `concurrency` keys side by side. Defaults to 1.
    */
   readonly batch?: number;
   /** How long the broker waits for an answer before it delivers a message again. Milliseconds. Defaults to 30,000. */
   readonly ackWaitMs?: number;
+  /** How long handlers that run may take to end when the consumer stops; then others have their messages. Milliseconds. Defaults to 4,000. */
+  readonly finishWithinMs?: number;
   /** How long a failed message waits before attempt 2, 3, ...; the last one also before any later. Milliseconds. Defaults to 500, 2,000, 8,000, 30,000, 120,000. */
   readonly retryDelaysMs?: readonly number[];
   /**
@@ -76,11 +84,9 @@ const MOST_IN_BATCH = 64;
  */
 export function consume(options: ConsumeOptions): Running {
   const { sql, service, nats, log, clock = systemClock, concurrency = 4, ackWaitMs = ACK_WAIT_MS } = options;
-  const { meter = noMetrics, batch = 1 } = options;
+  const { meter = noMetrics, batch = 1, finishWithinMs } = options;
   const contract = subscriptionContract(service, options.subscription);
-  const consumer = `${serviceName(service)}__${contract.name}`;
-  if (batch > 1 && contract.ordering === Ordering.STRICT)
-    throw new Error(`${consumer}: what is STRICT is handled one by one, not in batches`);
+  const consumer = consumerName(service, contract.name, options.build);
   if (!(batch >= 1 && batch <= MOST_IN_BATCH)) throw new RangeError(`${consumer}: a batch of ${batch}`);
   const telemetry = new InboxTelemetry(consumer, clock, meter);
   const processing: Processing = {
@@ -90,6 +96,7 @@ export function consume(options: ConsumeOptions): Running {
     contract,
     handlers: handlersByType(contract, options.handlers),
     firstSeqOfStream: () => firstSeqOf(nats, contract.stream),
+    begins: options.begins,
     lostHistory: options.resend && new LostHistory(options.resend, log),
     retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
     telemetry,
@@ -97,8 +104,11 @@ export function consume(options: ConsumeOptions): Running {
     clock,
     startSpan: options.startSpan,
   };
-  const inBatch = inBatches<Delivery, Answer>(batch, (deliveries) => processBatch(processing, deliveries));
-  const together = batch === 1 ? undefined : inBatch;
+  const process =
+    batch === 1
+      ? ({ message, envelope, signal }: Delivery, giveTurn: () => void) =>
+          processMessage(processing, message, envelope, signal, undefined, giveTurn)
+      : processInBatches(processing, { most: batch, concurrency });
   const outage = new Outage({
     isAway: isUnavailable,
     onFailure(error, isFirst, isAway) {
@@ -110,6 +120,7 @@ export function consume(options: ConsumeOptions): Running {
   const common = {
     nats,
     ackWaitMs,
+    ...(finishWithinMs !== undefined && { finishWithinMs }),
     laneOf,
     ready: (signal: AbortSignal) => outage.over(signal),
     log,
@@ -129,13 +140,13 @@ export function consume(options: ConsumeOptions): Running {
       name: consumer,
       filterSubject: subjectsOf(contract),
       ...(batch === 1 ? { concurrency } : { concurrency: batch, laneOf: laneOfItsOwn }),
-      settle: (message, signal) =>
-        settle(() => handle(processing, message, signal, together), outage, message, signal),
+      settle: (message, signal, giveTurn) =>
+        settle(() => handle(processing, message, signal, process, giveTurn), outage, message, signal),
     }),
     followDurable({
       ...common,
       stream: REPLAYS,
-      name: `${consumer}__replay`,
+      name: replayName(consumer),
       filterSubject: replaySubjects(consumer),
       concurrency: REPLAYS_AT_ONCE,
       settle: (message, signal) =>
@@ -186,7 +197,8 @@ async function handle(
   processing: Processing,
   message: JsMsg,
   signal: AbortSignal,
-  together: ((delivery: Delivery) => Promise<Answer>) | undefined,
+  process: (delivery: Delivery, giveTurn: () => void) => Promise<Answer>,
+  giveTurn: () => void,
 ): Promise<Answer> {
   let envelope: Envelope;
   try {
@@ -195,10 +207,7 @@ async function handle(
     await bury(processing, message, undefined, error);
     return ACK;
   }
-  // What comes again may be what others fail of.
-  return together && message.info.deliveryCount === 1
-    ? together({ message, envelope, signal })
-    : processMessage(processing, message, envelope, signal);
+  return process({ message, envelope, signal }, giveTurn);
 }
 
 async function handleReplay(processing: Processing, message: JsMsg, signal: AbortSignal): Promise<Answer> {

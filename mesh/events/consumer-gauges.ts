@@ -1,4 +1,4 @@
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type ConsumerInfo, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import type { Clock } from "../core/clock.ts";
 import type { Running } from "../core/process.ts";
 import { raceSignal } from "../core/race.ts";
@@ -26,6 +26,7 @@ type Polled = Extract<
   | "mesh.consumer.ack_pending"
   | "mesh.consumer.redelivered"
   | "mesh.inbox.parked_keys"
+  | "mesh.replica.lag"
 >;
 
 /** Shows what only the broker and the database know of a consumer: asked every 15 s, and left out while they are away. */
@@ -38,6 +39,7 @@ export function showConsumerGauges(options: ConsumerGaugesOptions): Running {
     "mesh.consumer.ack_pending",
     "mesh.consumer.redelivered",
     "mesh.inbox.parked_keys",
+    "mesh.replica.lag",
   ];
   const attributes = { consumer };
   const endGauges = names.map((name) =>
@@ -68,11 +70,25 @@ export function showConsumerGauges(options: ConsumerGaugesOptions): Running {
     const { connection, lost } = await nats.online(stopping.signal);
     const manager = await jetstreamManager(connection, { checkAPI: false });
     const info = await raceSignal(manager.consumers.info(stream, consumer), lost).catch(() => undefined);
+    const lagMs = info && (await raceSignal(lagOf(manager, info), lost).catch(() => undefined));
     return new Map<Polled, number | undefined>([
       ["mesh.consumer.pending", info?.num_pending],
       ["mesh.consumer.ack_pending", info?.num_ack_pending],
       ["mesh.consumer.redelivered", info?.num_redelivered],
+      ["mesh.replica.lag", lagMs === undefined ? undefined : lagMs / 1_000],
     ]);
+  }
+
+  /**
+   * How old the oldest message is that the consumer has not answered. Nothing is old while there is none, however long
+   * ago the last one was: what the consumer feeds is up to date then. Undefined if it cannot be told now.
+   */
+  async function lagOf({ streams }: JetStreamManager, info: ConsumerInfo): Promise<number | undefined> {
+    if (info.num_pending + info.num_ack_pending === 0) return 0;
+    const { state } = await streams.info(stream);
+    const seq = Math.max(info.ack_floor.stream_seq + 1, state.first_seq);
+    const oldest = await streams.getMessage(stream, { seq });
+    return oldest ? Math.max(clock.date().getTime() - oldest.time.getTime(), 0) : undefined;
   }
 
   async function readDatabase() {

@@ -40,8 +40,14 @@ async function send(shop: ToyShop, key: string, n: number): Promise<void> {
 }
 
 /** A consumer in a process of its own. */
-function consumerProcess({ databaseUrl, contract: { aggregate } }: ToyShop, fate: Fate, at: number) {
-  const config: ToyConsumerConfig = { ...LIMITS, databaseUrl, natsUrl: broker.url, aggregate, fate, at };
+function consumerProcess(
+  { databaseUrl, contract: { aggregate } }: ToyShop,
+  fate: Fate,
+  at: number,
+  batch = 1,
+) {
+  const natsUrl = broker.url;
+  const config: ToyConsumerConfig = { ...LIMITS, databaseUrl, natsUrl, aggregate, batch, fate, at };
   const child = fork(
     join(import.meta.dirname, "../testing/toy-consumer-process.ts"),
     [JSON.stringify(config)],
@@ -71,6 +77,27 @@ test.each(["dies in its handler", "dies after its commit"] as const)(
     await shop.untilEffects(6);
     await shop.untilConsumed();
     for (const key of ["a", "b"]) expect(await shop.effects(key)).toEqual([1, 2, 3]);
+  },
+);
+
+test.each(["dies in its handler", "dies after its commit"] as const)(
+  "when a consumer in batches %s, another one goes on, and each effect is there once",
+  async (fate) => {
+    const shop = await openShop();
+    const keys = ["a", "b", "c"];
+    for (const n of [1, 2, 3, 4]) for (const key of keys) await send(shop, key, n);
+    const child = consumerProcess(shop, fate, 2, 64);
+    await once(child, "exit");
+    // A whole batch, or nothing of it.
+    const [row] = await shop.sql<{ count: number }[]>`
+      SELECT count(*) AS count FROM effect WHERE xmin IN (SELECT xmin FROM effect WHERE n = 2)`;
+    const handled = row?.count ?? 0;
+    if (fate === "dies in its handler") expect(handled).toBe(0);
+    else expect(handled).toBeGreaterThan(1);
+    shop.consume(undefined, { ackWaitMs: LIMITS.ackWaitMs, batch: 64 });
+    await shop.untilEffects(12);
+    await shop.untilConsumed();
+    for (const key of keys) expect(await shop.effects(key)).toEqual([1, 2, 3, 4]);
   },
 );
 
@@ -223,7 +250,11 @@ test("while the database is away nothing is given back and nothing counts as an 
   const isOpen = () =>
     metrics.read().gauges.find(({ name }) => name === "mesh.consumer.breaker_open")?.points[0]?.[1];
 
-  shop.consume(undefined, { sql, meter: metrics, ackWaitMs: 2_000 });
+  // What the inbox counts of an event that is delivered again it forgets when that is handled; the handler is told.
+  const attempts: number[] = [];
+  const note = async (_tx: unknown, _event: unknown, { attempt }: { readonly attempt: number }) =>
+    void attempts.push(attempt);
+  shop.consume(note, { sql, meter: metrics, ackWaitMs: 2_000 });
   await send(shop, "a", 1);
   await shop.untilEffects(1);
   await database.goAway();
@@ -242,6 +273,7 @@ test("while the database is away nothing is given back and nothing counts as an 
   await shop.untilConsumed();
   expect(isOpen()).toBe(0);
   expect(answers.filter((answer) => answer === "-NAK")).toEqual([]);
+  expect(new Set(attempts)).toEqual(new Set([1]));
   expect(await shop.sql`SELECT 1 FROM inbox_failure WHERE attempts > 0`).toHaveLength(0);
   for (let n = 1; n <= 30; n++) expect(await shop.effects(`key-${n}`)).toEqual([1]);
 });

@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { AckPolicy, DeliverPolicy, type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { type MsgHdrs, nanos } from "@nats-io/nats-core";
+import { type JsMsg, jetstreamManager } from "@nats-io/jetstream";
+import type { MsgHdrs } from "@nats-io/nats-core";
 import { type DeadLetter, DeadLetterSchema } from "../../gen/mesh/admin/v1/dead_letter_pb.ts";
 import { raceSignal } from "../core/race.ts";
 import type { Online } from "../nats/connection.ts";
 import { decodeHeader, type Headers } from "./envelope.ts";
+import { readStream } from "./read-stream.ts";
 import { DEAD_LETTERS, isMissing } from "./streams.ts";
 
 /** A dead letter, as its headers tell it. */
@@ -46,9 +47,6 @@ export interface LetterFilter {
   readonly since: Date | undefined;
 }
 
-const AT_ONCE = 500;
-const WAIT_MS = 2_000;
-const READER_KEPT_MS = 30_000;
 const MESSAGE_NOT_FOUND = 10_037;
 
 /**
@@ -56,44 +54,19 @@ const MESSAGE_NOT_FOUND = 10_037;
  * one that was there when it began; leaving it early is fine.
  */
 export async function* readDeadLetters(
-  { connection, lost }: Online,
+  online: Online,
   { filter, afterSeq, signal }: { filter: LetterFilter; afterSeq: number; signal: AbortSignal },
 ): AsyncGenerator<BuriedLetter> {
-  const until = AbortSignal.any([signal, lost]);
-  const manager = await raceSignal(jetstreamManager(connection, { checkAPI: false }), until);
-  const added = manager.consumers.add(DEAD_LETTERS.name, {
-    ack_policy: AckPolicy.None,
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: afterSeq + 1,
-    filter_subject: subjectFor(filter),
-    headers_only: true,
-    mem_storage: true,
-    num_replicas: 1,
-    inactive_threshold: nanos(READER_KEPT_MS),
-  });
-  const reader = await raceSignal(added, until).catch((error) => {
-    if (isMissing(error)) return undefined;
-    throw error;
-  });
-  if (!reader) return;
-  try {
-    const consumer = jetstream(connection).consumers.getConsumerFromInfo(reader);
-    for (let left = reader.num_pending; left > 0; ) {
-      let isEmpty = true;
-      const batch = await consumer.fetch({ max_messages: Math.min(left, AT_ONCE), expires: WAIT_MS });
-      for await (const message of batch) {
-        until.throwIfAborted();
-        isEmpty = false;
-        left = Math.min(left - 1, message.info.pending);
-        const letter = letterOf(message);
-        if (matches(letter, filter)) yield letter;
-      }
-      until.throwIfAborted();
-      // The rest was deleted meanwhile.
-      if (isEmpty) return;
-    }
-  } finally {
-    manager.consumers.delete(DEAD_LETTERS.name, reader.name).catch(() => {});
+  const read = {
+    stream: DEAD_LETTERS.name,
+    subject: subjectFor(filter),
+    afterSeq,
+    headersOnly: true,
+    signal,
+  };
+  for await (const message of readStream(online, read)) {
+    const letter = letterOf(message);
+    if (matches(letter, filter)) yield letter;
   }
 }
 

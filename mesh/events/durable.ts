@@ -7,11 +7,11 @@ import {
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import { nanos, type Subscription } from "@nats-io/nats-core";
+import { type NatsConnection, nanos, type Subscription } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
-import type { Running } from "../core/process.ts";
+import { FINISH_WITHIN_MS, type Running } from "../core/process.ts";
 import { raceSignal } from "../core/race.ts";
 import type { Nats, Online } from "../nats/connection.ts";
 import type { Meter } from "../telemetry/metrics.ts";
@@ -25,15 +25,21 @@ export interface DurableOptions {
   /** The name of a stream that its owner makes, or the plan of one that whoever comes first makes. */
   readonly stream: string | StreamPlan;
   readonly name: string;
-  readonly filterSubject: string;
+  /** Defaults to all that the stream holds. */
+  readonly filterSubject?: string;
   /** Lanes that run side by side. */
   readonly concurrency: number;
   readonly ackWaitMs: number;
+  /** How long messages that have begun may take to end when it stops. Defaults to 4,000. */
+  readonly finishWithinMs?: number;
   readonly laneOf: (message: JsMsg) => string;
   /** Resolves when there is use in reading on, or the signal aborts. */
   readonly ready: (signal: AbortSignal) => Promise<void>;
-  /** Handles a message and answers the broker. Must not reject; should end early when the signal aborts. */
-  readonly settle: (message: JsMsg, signal: AbortSignal) => Promise<void>;
+  /**
+   * Handles a message and answers the broker. Must not reject; should end early when the signal aborts. May let another
+   * lane begin when it only waits.
+   */
+  readonly settle: (message: JsMsg, signal: AbortSignal, giveTurn: () => void) => Promise<void>;
   readonly log: Log;
   /** Defaults to one that measures nothing. */
   readonly meter?: Meter;
@@ -42,7 +48,7 @@ export interface DurableOptions {
 
 const BUFFERED = 128;
 const RESTART_MS = { first: 200, most: 5_000 };
-const FINISH_WITHIN_MS = 4_000;
+const FORGET_WITHIN_MS = 1_000;
 
 // A nak without a delay can be lost on nats-server 2.9.10 when several come together; the message then waits for ack_wait.
 const GIVE_BACK_MS = 10;
@@ -57,7 +63,7 @@ export function giveBack(message: JsMsg): void {
  * the other. Goes on by itself when the broker, the stream or the consumer was away.
  */
 export function followDurable(options: DurableOptions): Running {
-  const { nats, name, log, clock, concurrency, ackWaitMs } = options;
+  const { nats, name, log, clock, concurrency, ackWaitMs, finishWithinMs = FINISH_WITHIN_MS } = options;
   const stream = typeof options.stream === "string" ? options.stream : options.stream.name;
   const stopping = new AbortController();
   const running = run();
@@ -80,12 +86,13 @@ export function followDurable(options: DurableOptions): Running {
   }
 
   /** Reads until the connection, the consumer or this process ends. */
-  async function subscribe({ connection, lost }: Online, begun: () => void): Promise<void> {
+  async function subscribe({ connection, lost, replicas }: Online, begun: () => void): Promise<void> {
     const signal = AbortSignal.any([stopping.signal, lost]);
     const manager = await jetstreamManager(connection, { checkAPI: false });
     // The client leaves requests on a lost connection to their timeouts.
-    await raceSignal(ensure(manager), signal);
-    const bound = await raceSignal(jetstream(connection).consumers.get(stream, name), signal);
+    await raceSignal(ensure(manager, replicas), signal);
+    const reader = jetstream(silentAfter(stopping.signal, connection));
+    const bound = await raceSignal(reader.consumers.get(stream, name), signal);
     // The iterator, not a callback: only the iterator bounds what is fetched ahead.
     const messages = await bound.consume({
       max_messages: BUFFERED,
@@ -95,11 +102,12 @@ export function followDurable(options: DurableOptions): Running {
     });
     begun();
     log.info({ consumer: name, stream }, "subscribed");
-    await read(messages, signal, lost);
+    const asking = await jetstreamManager(connection, { checkAPI: false, timeout: FORGET_WITHIN_MS });
+    await read(messages, signal, lost, () => raceSignal(asking.consumers.info(stream, name), lost));
   }
 
-  async function ensure(manager: JetStreamManager): Promise<void> {
-    if (typeof options.stream !== "string") await ensureStream(manager, options.stream);
+  async function ensure(manager: JetStreamManager, replicas: number): Promise<void> {
+    if (typeof options.stream !== "string") await ensureStream(manager, options.stream, replicas);
     const isNew = await ensureConsumer(manager, stream, {
       durable_name: name,
       ack_policy: AckPolicy.Explicit,
@@ -107,15 +115,22 @@ export function followDurable(options: DurableOptions): Running {
       max_deliver: -1,
       max_ack_pending: 512,
       deliver_policy: DeliverPolicy.All,
-      filter_subject: options.filterSubject,
+      ...(options.filterSubject !== undefined && { filter_subject: options.filterSubject }),
     });
     if (!isNew) return;
     log.error({ consumer: name, stream }, "was ahead of its stream, which has lost messages; begins anew");
     options.meter?.count("mesh.consumer.recreated", { consumer: name });
   }
 
-  async function read(messages: ConsumerMessages, signal: AbortSignal, lost: AbortSignal): Promise<void> {
+  async function read(
+    messages: ConsumerMessages,
+    signal: AbortSignal,
+    lost: AbortSignal,
+    askAboutConsumer: () => Promise<unknown>,
+  ): Promise<void> {
     const lanes = new Lanes(concurrency);
+    const late: JsMsg[] = [];
+    let forgotten: Promise<unknown> = Promise.resolve();
     const held = new Set<JsMsg>();
     const begun = new Set<JsMsg>();
     const heartbeat = setInterval(() => {
@@ -124,7 +139,12 @@ export function followDurable(options: DurableOptions): Running {
     let roomFor: () => void = () => {};
     const stop = () => {
       if (lost.aborted) messages.stop();
-      else endReading(messages);
+      else {
+        endReading(messages);
+        // nats-server 2.9.10 tries a request whose client is gone with what is delivered again, and then keeps that until
+        // ack_wait. When asked about the consumer, a broker forgets such requests; so it is asked before it gets anything.
+        forgotten = askAboutConsumer().catch(() => {});
+      }
       roomFor();
     };
     signal.addEventListener("abort", stop, { once: true });
@@ -136,13 +156,13 @@ export function followDurable(options: DurableOptions): Running {
       for await (const message of messages) {
         // What was fetched ahead goes to another instance now rather than after ack_wait.
         if (signal.aborted) {
-          giveBack(message);
+          late.push(message);
           continue;
         }
         held.add(message);
-        lanes.push(options.laneOf(message), async () => {
+        lanes.push(options.laneOf(message), async (giveTurn) => {
           begun.add(message);
-          await options.settle(message, signal);
+          await options.settle(message, signal, giveTurn);
           begun.delete(message);
           held.delete(message);
           roomFor();
@@ -159,13 +179,15 @@ export function followDurable(options: DurableOptions): Running {
     } finally {
       signal.removeEventListener("abort", stop);
       lanes.clear();
+      await forgotten;
+      for (const message of late) giveBack(message);
       // And so does what has not begun.
       for (const message of held) {
         if (begun.has(message)) continue;
         held.delete(message);
         giveBack(message);
       }
-      if (held.size > 0) await Promise.race([lanes.settled(), clock.sleep(FINISH_WITHIN_MS)]);
+      if (held.size > 0) await Promise.race([lanes.settled(), clock.sleep(finishWithinMs)]);
       for (const message of held) giveBack(message);
       clearInterval(heartbeat);
     }
@@ -178,6 +200,19 @@ export function followDurable(options: DurableOptions): Running {
       await running;
     },
   };
+}
+
+/** The connection, on which whoever reads asks for nothing more once the signal has aborted. Answers still leave. */
+function silentAfter(signal: AbortSignal, connection: NatsConnection): NatsConnection {
+  return new Proxy(connection, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      // The client keeps requests in one line with the messages, and sends them when their turn comes.
+      return (...args: unknown[]) =>
+        name === "publish" && signal.aborted ? undefined : value.apply(target, args);
+    },
+  });
 }
 
 /** Ends the reading when the broker is silent. Resolves to whether that was the end of it. */

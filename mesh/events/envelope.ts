@@ -3,6 +3,7 @@ import { type DescMessage, toBinary } from "@bufbuild/protobuf";
 import { DescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import { Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
+import { type Carried, readCarried } from "../core/carried.ts";
 
 /** The headers of a message, written as they stand here: CloudEvents 1.0 in the binary mode of its NATS binding. */
 export type Headers = Readonly<Record<string, string>>;
@@ -22,6 +23,8 @@ export interface Envelope {
   readonly expiryTime: string | undefined;
   readonly correlationId: string;
   readonly traceparent: string | undefined;
+  /** What the request that it comes of takes along. */
+  readonly carried: Carried | undefined;
 }
 
 /** A message that no version of its consumer can read. */
@@ -66,6 +69,7 @@ export function readEnvelope(headers: MsgHdrs | undefined, ordering: Ordering = 
     expiryTime: has("ce-expirytime") ? time("ce-expirytime") : undefined,
     correlationId: read("ce-correlationid"),
     traceparent: headers?.get("traceparent") || undefined,
+    carried: readCarried((name) => headers?.get(name)),
   };
 }
 

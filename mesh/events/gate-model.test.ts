@@ -4,7 +4,7 @@ import { newId } from "../core/ids.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { random } from "../testing/random.ts";
-import { advance, advanceReplayed, cursorOf, judge, type Place, park } from "./gate.ts";
+import { advance, advanceReplayed, advanceRuns, cursorOf, judge, type Place, park } from "./gate.ts";
 import type { Verdict } from "./progress.ts";
 
 /** The gate of one key, in memory: the same steps as the statements of gate.ts, as the last test makes sure. */
@@ -15,6 +15,12 @@ class Gate {
   advance(seq: number): boolean {
     if (this.lastSeq !== seq - 1 || this.parkedUntil >= seq) return false;
     this.lastSeq = seq;
+    return true;
+  }
+
+  advanceRun(first: number, last: number): boolean {
+    if (this.lastSeq !== first - 1 || this.parkedUntil >= first) return false;
+    this.lastSeq = last;
     return true;
   }
 
@@ -112,6 +118,22 @@ class World {
     return true;
   }
 
+  /** Delivers events in one batch; `isAcked` is false if the consumer dies after its transaction. */
+  async deliverTogether(at: number, isAcked: boolean): Promise<void> {
+    const from = at % Math.max(1, this.#main.length);
+    const batch = this.#main.slice(from, from + 3);
+    const follows = (seq: number, i: number) => i === 0 || seq === (batch[i - 1] as number) + 1;
+    const gap = batch.findIndex((seq, i) => !follows(seq, i));
+    const run = gap === -1 ? batch : batch.slice(0, gap);
+    const [first, last] = [run[0], run.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const isWhole = !run.some((seq) => this.#poison.has(seq)) && this.gate.advanceRun(first, last);
+    if (isWhole) this.effects.push(...run);
+    const done = isWhole ? [...run] : [];
+    for (const seq of batch.slice(done.length)) if (await this.#handle(seq)) done.push(seq);
+    if (isAcked) this.#main = this.#main.filter((seq) => !done.includes(seq));
+  }
+
   /** Delivers a replayed letter. */
   replayed(at: number, isAcked: boolean): void {
     const replay = this.#replays[at % this.#replays.length];
@@ -179,7 +201,8 @@ async function play(history: History, rules: Rules): Promise<string | undefined>
   for (const choice of history.choices) {
     const [at, dies] = [choice >> 4, (choice & 8) === 8];
     const step = choice & 7;
-    if (step < 4) await world.deliver(at, !dies);
+    if (step < 3) await world.deliver(at, !dies);
+    else if (step === 3) await world.deliverTogether(at, !dies);
     else if (step < 6) world.replayed(at, !dies);
     else if (step === 6) world.order(at, at % 3 === 0 ? "skip" : "retry", !dies);
     else if (at % 4 === 0) world.mend();
@@ -228,6 +251,11 @@ test("the gate in memory takes the same steps as the one in the database", async
       const steps: [() => boolean, (tx: Tx) => Promise<boolean>][] = [
         [() => gate.advance(seq), (tx) => advance(tx, place)],
       ];
+      const run = { key, first: seq, last: seq + chances.below(3) };
+      steps.push([
+        () => gate.advanceRun(run.first, run.last),
+        async (tx) => (await advanceRuns(tx, place, [run])).has(key),
+      ]);
       // Of a key without a row the database takes for granted that the event before is gone, or the key forgotten.
       if (!isNew || seq === 1) steps.push([() => gate.park(seq), (tx) => park(tx, place, newId())]);
       if (!isNew) {

@@ -6,6 +6,7 @@ import { until } from "../testing/until.ts";
 import {
   advance,
   advanceReplayed,
+  advanceRuns,
   beginWith,
   type Cursor,
   cursorOf,
@@ -261,4 +262,92 @@ test("a postponed key says when to come again, until its next event passes", asy
   expect(row?.ms).toBeGreaterThanOrEqual(59_000);
   await run(advance, 2);
   expect((await cursorOf(sql, at(0)))?.retryAt).toBeNull();
+});
+
+/** Keys of this test alone. */
+const keys = (...names: string[]) => names.map((name) => `${key}-${name}`) as [string, ...string[]];
+const common = { consumer: "test__moves", stream: "EVT_TEST" };
+const runsPassed = async (runs: readonly (readonly [string, number, number])[]) => {
+  const passed = await transaction(sql, (tx) =>
+    advanceRuns(
+      tx,
+      common,
+      runs.map(([key, first, last]) => ({ key, first, last })),
+    ),
+  );
+  return [...passed].sort();
+};
+const lastOf = async (key: string) => (await cursorOf(sql, { ...at(0), key }))?.lastSeq;
+
+test("of runs together those pass that are next as a whole, and of the others nothing", async () => {
+  const [begun, fresh, dup, ahead, late, parked] = keys("begun", "fresh", "dup", "ahead", "late", "parked");
+  for (const each of [begun, dup, ahead, parked] as string[])
+    await transaction(sql, (tx) => advance(tx, { ...at(1), key: each }));
+  await transaction(sql, (tx) => park(tx, { ...at(2), key: parked as string }, newId()));
+  const runs = [
+    [begun, 2, 4],
+    [fresh, 1, 3],
+    [dup, 1, 2],
+    [ahead, 3, 4],
+    [late, 2, 2],
+    [parked, 2, 3],
+  ] as [string, number, number][];
+  expect(await runsPassed(runs)).toEqual([begun, fresh]);
+  const all = await Promise.all(runs.map(([each]) => lastOf(each)));
+  expect(all).toEqual([4, 3, 1, 1, undefined, 1]);
+  expect(await runsPassed(runs)).toEqual([]);
+});
+
+test("a key that somebody else holds does not pass with others, nor keeps them waiting", async () => {
+  const [held, free] = keys("held", "free");
+  for (const each of [held, free] as string[])
+    await transaction(sql, (tx) => advance(tx, { ...at(1), key: each }));
+  await transaction(sql, async (tx) => {
+    await advance(tx, { ...at(2), key: held });
+    const runs = [
+      [held, 2, 3],
+      [free, 2, 3],
+    ] as [string, number, number][];
+    expect(await runsPassed(runs)).toEqual([free]);
+  });
+  expect([await lastOf(held), await lastOf(free as string)]).toEqual([2, 3]);
+});
+
+test("of two who begin the same keys together, in whatever order they name them, one passes", async () => {
+  const names = keys("a", "b", "c");
+  const runs = names.map((name) => [name, 1, 2] as [string, number, number]);
+  const both = await Promise.all([runsPassed(runs), runsPassed(runs.toReversed())]);
+  expect(both.flat().sort()).toEqual(names);
+  expect(await Promise.all(names.map(lastOf))).toEqual([2, 2, 2]);
+});
+
+test("passing runs reads the keys that they name, however many the consumer has", async () => {
+  const owner = { consumer: "test__many", stream: "EVT_TEST" };
+  const all = Array.from({ length: 2_000 }, (_, n) => `many-${n}`);
+  const runsAt = (seq: number, names: string[]) => names.map((key) => ({ key, first: seq, last: seq }));
+  await transaction(sql, (tx) => advanceRuns(tx, owner, runsAt(1, all)));
+  const rowsRead = await transaction(sql, async (tx) => {
+    expect((await advanceRuns(tx, owner, runsAt(2, all.slice(0, 10)))).size).toBe(10);
+    const [row] = await tx<{ rows: number }[]>`
+      SELECT (seq_tup_read + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_xact_user_tables
+      WHERE relname = 'inbox_cursor'`;
+    return row?.rows;
+  });
+  expect(rowsRead).toBeGreaterThan(0);
+  expect(rowsRead).toBeLessThan(100);
+});
+
+test("runs whose transaction rolls back have not passed", async () => {
+  const [begun, fresh] = keys("begun", "fresh");
+  await transaction(sql, (tx) => advance(tx, { ...at(1), key: begun }));
+  const failing = transaction(sql, async (tx) => {
+    const runs = [
+      { key: begun, first: 2, last: 3 },
+      { key: fresh as string, first: 1, last: 1 },
+    ];
+    expect((await advanceRuns(tx, common, runs)).size).toBe(2);
+    throw new Error("a handler failed");
+  });
+  await expect(failing).rejects.toThrow("a handler failed");
+  expect([await lastOf(begun), await lastOf(fresh as string)]).toEqual([1, undefined]);
 });

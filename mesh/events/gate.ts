@@ -29,6 +29,54 @@ export async function advance(tx: Tx, { consumer, stream, key, seq }: Place): Pr
   return row?.advanced === 1;
 }
 
+/** Events of one key, without a gap between the numbers of the first and the last. */
+export interface Run {
+  readonly key: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Passes the gate with runs of events, one of each key, in the transaction of all their handlers. Returns the keys whose
+ * whole run has passed; of the others nothing has. A key that somebody else holds does not pass, rather than keep the
+ * others waiting.
+ */
+export async function advanceRuns(
+  tx: Tx,
+  { consumer, stream }: Pick<Place, "consumer" | "stream">,
+  runs: readonly Run[],
+): Promise<ReadonlySet<string>> {
+  const [keys, firsts, lasts] = columnsOf(runs);
+  // Two who begin the same keys wait for each other in one order: that of the keys. Each row is found by the whole key,
+  // whatever the planner believes of the table: a join could read all the keys that the consumer has.
+  const rows = await tx<{ key: string }[]>`
+    WITH run AS (
+      SELECT * FROM unnest(${keys}::text[], ${firsts}::int[], ${lasts}::int[]) AS run (key, first, last)),
+    held AS (
+      SELECT run.key, run.last FROM run CROSS JOIN LATERAL (
+        SELECT 1 FROM inbox_cursor c
+        WHERE c.consumer = ${consumer} AND c.stream = ${stream} AND c.key = run.key AND c.last_seq = run.first - 1
+          AND c.parked_until < run.first
+        FOR UPDATE SKIP LOCKED) own),
+    up AS (
+      INSERT INTO inbox_cursor (consumer, stream, key, last_seq)
+      SELECT ${consumer}, ${stream}, key, last FROM held
+      ON CONFLICT (consumer, stream, key) DO UPDATE
+        SET last_seq = EXCLUDED.last_seq, retry_at = NULL, updated_at = now()
+      RETURNING key),
+    ins AS (
+      INSERT INTO inbox_cursor (consumer, stream, key, last_seq)
+      SELECT ${consumer}, ${stream}, key, last FROM run WHERE first = 1 ORDER BY key
+      ON CONFLICT DO NOTHING RETURNING key)
+    SELECT key FROM up UNION ALL SELECT key FROM ins`;
+  return new Set(rows.map(({ key }) => key));
+}
+
+/** Runs as the arrays that a statement takes. */
+export function columnsOf(runs: readonly Run[]): [string[], number[], number[]] {
+  return [runs.map(({ key }) => key), runs.map(({ first }) => first), runs.map(({ last }) => last)];
+}
+
 /**
  * Passes the gate with an event that was a dead letter, parked or not. False if it is not the next one of a parked key.
  * `isPastLost` says that the events before it are gone.

@@ -56,6 +56,17 @@ export function serviceName(service: DescService): string {
   return name;
 }
 
+/** The name of the consumer of a subscription, `<service>__<subscription>`; from the second build of its read model on with `_v<build>`. */
+export function consumerName(service: DescService, subscription: string, build = 1): string {
+  const name = `${serviceName(service)}__${subscription}`;
+  return build === 1 ? name : `${name}_v${build}`;
+}
+
+/** The name of the consumer of dead letters that come again to this consumer. */
+export function replayName(consumer: string): string {
+  return `${consumer}__replay`;
+}
+
 /** Handlers by type. Throws if they are not exactly those that the contract says, or not of its aggregate. */
 export function handlersByType(
   { name, handles, aggregate }: SubscriptionContract,

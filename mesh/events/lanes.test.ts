@@ -77,10 +77,51 @@ test("it is settled when nothing runs or waits", async () => {
   await settled;
 });
 
+test("while a piece has given its turn away one of another lane runs, and none of its own", async () => {
+  const lanes = new Lanes(1);
+  const begun: string[] = [];
+  const ends = new Map<string, () => void>();
+  const turns = new Map<string, () => void>();
+  const push = (lane: string, name: string) =>
+    lanes.push(lane, (giveTurn) => {
+      begun.push(name);
+      turns.set(name, giveTurn);
+      return new Promise<void>((resolve) => ends.set(name, resolve));
+    });
+  const end = async (name: string) => {
+    ends.get(name)?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  push("a", "a1");
+  push("a", "a2");
+  push("b", "b1");
+  push("c", "c1");
+  turns.get("a1")?.();
+  turns.get("a1")?.();
+  expect(begun).toEqual(["a1", "b1"]);
+  // One waits already: this one keeps its turn.
+  turns.get("b1")?.();
+  expect(begun).toEqual(["a1", "b1"]);
+  await end("a1");
+  expect(begun).toEqual(["a1", "b1"]);
+  turns.get("b1")?.();
+  expect(begun).toEqual(["a1", "b1", "c1"]);
+  await end("b1");
+  // What is over has no turn to give.
+  turns.get("b1")?.();
+  turns.get("a1")?.();
+  expect(begun).toEqual(["a1", "b1", "c1"]);
+  await end("c1");
+  await end("a2");
+  expect(begun).toEqual(["a1", "b1", "c1", "a2"]);
+  await lanes.settled();
+});
+
 test("any work is done once, in the order of its lane, with at most as many lanes at a time as may", async () => {
   for (let seed = 1; seed <= 30; seed++) {
     const chances = random(seed);
     const concurrency = 1 + chances.below(4);
+    let waiting = 0;
     const lanes = new Lanes(concurrency);
     const done: string[] = [];
     const runningNow = new Set<string>();
@@ -89,12 +130,19 @@ test("any work is done once, in the order of its lane, with at most as many lane
       const lane = chances.pick(["a", "b", "c", "d", "e", "f"]);
       const name = `${lane}${n}`;
       const turns = chances.below(3);
+      const waits = chances.chance(0.5);
       pushed.push(name);
-      lanes.push(lane, async () => {
+      lanes.push(lane, async (giveTurn) => {
         expect(runningNow.has(lane)).toBe(false);
         runningNow.add(lane);
-        expect(runningNow.size).toBeLessThanOrEqual(concurrency);
+        expect(runningNow.size).toBeLessThanOrEqual(concurrency + Math.min(waiting, 1));
         for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        if (waits) {
+          waiting++;
+          giveTurn();
+          await Promise.resolve();
+          waiting--;
+        }
         runningNow.delete(lane);
         done.push(name);
       });

@@ -1,20 +1,30 @@
 /**
- * Runs work in lanes: one piece after the other within a lane, lanes side by side, at most `concurrency` at a time.
- * Lanes begin in the order in which their work came.
+ * A piece of work. It may give its turn away when it has nothing to do but wait: then one of another lane begins. Must not
+ * reject: what fails is its own to handle.
+ */
+export type Piece = (giveTurn: () => void) => Promise<void>;
+
+// Enough to keep busy while one waits; more would hold what others need.
+const MOST_WAITING = 1;
+
+/**
+ * Runs work in lanes: one piece after the other within a lane, lanes side by side, at most `concurrency` at a time, and
+ * one that has given its turn away. Lanes begin in the order in which their work came.
  */
 export class Lanes {
   readonly #concurrency: number;
-  readonly #lanes = new Map<string, (() => Promise<void>)[]>();
+  readonly #lanes = new Map<string, Piece[]>();
   readonly #ready: string[] = [];
   #running = 0;
-  #waiting: (() => void)[] = [];
+  #waiting = 0;
+  #onEnd: (() => void)[] = [];
 
   constructor(concurrency: number) {
     this.#concurrency = concurrency;
   }
 
-  /** Puts work at the end of a lane. The work must not reject: what fails is its own to handle. */
-  push(lane: string, work: () => Promise<void>): void {
+  /** Puts work at the end of a lane. */
+  push(lane: string, work: Piece): void {
     const queue = this.#lanes.get(lane);
     if (queue) {
       queue.push(work);
@@ -35,7 +45,7 @@ export class Lanes {
   /** Resolves when nothing runs or waits. */
   async settled(): Promise<void> {
     while (this.#lanes.size > 0) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await new Promise<void>((resolve) => this.#onEnd.push(resolve));
     }
   }
 
@@ -52,14 +62,24 @@ export class Lanes {
   async #run(lane: string): Promise<void> {
     const queue = this.#lanes.get(lane);
     const work = queue?.shift();
-    try {
-      await work?.();
-    } finally {
+    let hasTurn = true;
+    const giveTurn = () => {
+      if (!hasTurn || this.#waiting >= MOST_WAITING) return;
+      hasTurn = false;
       this.#running--;
+      this.#waiting++;
+      this.#start();
+    };
+    try {
+      await work?.(giveTurn);
+    } finally {
+      if (hasTurn) this.#running--;
+      else this.#waiting--;
+      hasTurn = false;
       if (queue?.length) this.#ready.push(lane);
       else this.#lanes.delete(lane);
       this.#start();
-      for (const resolve of this.#waiting.splice(0)) resolve();
+      for (const resolve of this.#onEnd.splice(0)) resolve();
     }
   }
 }

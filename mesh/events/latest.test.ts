@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { until } from "../testing/until.ts";
-import { latestProgress } from "./latest.ts";
+import { latestProgress, replaceRuns } from "./latest.ts";
 
 const { sql } = await meshDatabase();
 
@@ -42,4 +42,30 @@ test.each([
     });
   });
   expect(await waiting.promise).toBe(passes);
+});
+
+test("of rising events together those pass of whose key nothing newer than the first has passed", async () => {
+  for (const [key, seq] of [
+    ["behind", 3],
+    ["ahead", 6],
+    ["between", 5],
+  ] as const)
+    await pass(key, seq);
+  const runs = [
+    { key: "behind", first: 5, last: 9 },
+    { key: "ahead", first: 2, last: 6 },
+    { key: "between", first: 4, last: 8 },
+    { key: "fresh", first: 7, last: 8 },
+  ];
+  const place = { consumer: "test__moves", stream: "EVT_TEST" };
+  const passed = await transaction(sql, (tx) => replaceRuns(tx, place, runs));
+  expect([...passed].sort()).toEqual(["behind", "fresh"]);
+  const rows = await sql`
+    SELECT key, last_seq FROM inbox_cursor WHERE key IN ('behind', 'ahead', 'between', 'fresh') ORDER BY last_seq, key`;
+  expect(rows.map(({ key, last_seq }) => [key, last_seq])).toEqual([
+    ["between", 5],
+    ["ahead", 6],
+    ["fresh", 8],
+    ["behind", 9],
+  ]);
 });

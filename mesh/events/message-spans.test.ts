@@ -23,6 +23,8 @@ const sent = (trace: Trace, origin: Trace, more: Record<string, string> = {}) =>
   headers: {
     "ce-id": "e1",
     "ce-type": "toy.v1.Moved",
+    "ce-partitionkey": "a%20key",
+    "ce-keyseq": "7",
     traceparent: formatTraceparent(trace),
     "ce-traceparent": formatTraceparent(origin),
     ...more,
@@ -44,7 +46,12 @@ test("the way of an event begins with its row, and is a piece of the work that p
       parent: { spanId: work.spanId },
       name: "send toy.v1.Moved",
       kind: "producer",
-      attributes: { "messaging.destination.name": "EVT_TOY", "messaging.message.id": "e1" },
+      attributes: {
+        "messaging.destination.name": "EVT_TOY",
+        "messaging.message.id": "e1",
+        "messaging.nats.message.key": "a key",
+        "messaging.nats.message.key_seq": 7,
+      },
     },
   ]);
   expect((ended[0] as Ended).endedMs - (ended[0] as Ended).startedMs).toBe(300);
@@ -71,18 +78,29 @@ test("a handler's run is a piece of what was sent, and says what went wrong", ()
   const message = {
     trace,
     parent: piece,
+    links: [],
     type: "toy.v1.Moved",
     eventId: "e1",
+    key: "a key",
+    keySeq: 7,
     stream: "EVT_TOY",
     consumer: "toy__moves",
     deliveries: 2,
   };
   beginProcess(startSpan, clock, message)();
-  beginProcess(startSpan, clock, message)(new Error("no"));
+  beginProcess(startSpan, clock, { ...message, key: "", keySeq: 0 })(new Error("no"));
   beginProcess(startSpan, clock, { ...message, trace: childOf(undefined) })();
   expect(ended).toMatchObject([
-    { name: "process toy.v1.Moved", kind: "consumer", isRemote: true, parent: { spanId: piece.spanId } },
+    {
+      name: "process toy.v1.Moved",
+      kind: "consumer",
+      isRemote: true,
+      parent: { spanId: piece.spanId },
+      attributes: { "messaging.nats.message.key": "a key", "messaging.nats.message.key_seq": 7 },
+    },
     { failure: "no", attributes: { "messaging.nats.delivery_count": 2 } },
   ]);
   expect(ended[0]).not.toHaveProperty("failure");
+  // What has no key says nothing of one.
+  expect(Object.keys((ended[1] as Ended).attributes).filter((name) => /key/.test(name))).toEqual([]);
 });

@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { isSampled, parseTraceparent, type Trace } from "../core/trace.ts";
 import type { StartSpan } from "../telemetry/spans.ts";
-import type { Headers } from "./envelope.ts";
+import { decodeHeader, type Headers } from "./envelope.ts";
 
 // Names and attributes are those of OpenTelemetry's semantic conventions for messaging.
 const SYSTEM = { "messaging.system": "nats" };
@@ -36,7 +36,16 @@ export function recordSend(startSpan: StartSpan, clock: Clock, message: SentMess
     "messaging.destination.name": stream,
     "messaging.destination.template": subject,
     "messaging.message.id": headers["ce-id"] ?? "",
+    ...placeInKey(decodeHeader(headers["ce-partitionkey"] ?? ""), Number(headers["ce-keyseq"] ?? 0)),
   });
+}
+
+/** The key of a message, and its number there, by names made as those that the conventions have for other systems. */
+function placeInKey(key: string, keySeq: number) {
+  return {
+    ...(key !== "" && { "messaging.nats.message.key": key }),
+    ...(keySeq > 0 && { "messaging.nats.message.key_seq": keySeq }),
+  };
 }
 
 /** A message that a consumer handles. */
@@ -44,8 +53,14 @@ export interface HandledMessage {
   /** The piece of the trace that its handler is. */
   readonly trace: Trace;
   readonly parent: Trace | undefined;
+  /** What the message was sent in, if its handler is no piece of that. */
+  readonly links: readonly Trace[];
   readonly type: string;
   readonly eventId: string;
+  /** Empty if it has none. */
+  readonly key: string;
+  /** 0 if it has none. */
+  readonly keySeq: number;
   readonly stream: string;
   readonly consumer: string;
   readonly deliveries: number;
@@ -57,12 +72,13 @@ export function beginProcess(
   clock: Clock,
   message: HandledMessage,
 ): (error?: unknown) => void {
-  const { trace, parent, type, eventId, stream, consumer, deliveries } = message;
+  const { trace, parent, links, type, eventId, key, keySeq, stream, consumer, deliveries } = message;
   if (!isSampled(trace)) return () => {};
   const startedMs = clock.now();
   const span = startSpan({
     trace,
     parent,
+    links,
     isRemote: true,
     name: `process ${type}`,
     kind: "consumer",
@@ -78,6 +94,7 @@ export function beginProcess(
         "messaging.consumer.group.name": consumer,
         "messaging.message.id": eventId,
         "messaging.nats.delivery_count": deliveries,
+        ...placeInKey(key, keySeq),
       },
       error === undefined ? undefined : messageOf(error),
     );

@@ -52,6 +52,7 @@ export class Outage {
         this.#failures = 0;
         return result;
       } catch (error) {
+        if (signal.aborted) break;
         const away = isAway(error);
         this.#failures = away ? this.#failures + 1 : 0;
         onFailure(error, failures === 0, away);

@@ -118,7 +118,8 @@ test("what a service commits, and dies before its relay sees it, is published by
 
 const leaders = ({ sql, contract }: ToyShop) => sql`
   SELECT 1 FROM pg_stat_activity a JOIN pg_locks l USING (pid)
-  WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = ${`leader relay ${contract.stream}`}`;
+  WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
+    AND a.application_name = ${`leader relay ${contract.stream}`}`;
 
 test("a relay that dies before it publishes is followed by the one that stands by", async () => {
   const shop = await toyShop();

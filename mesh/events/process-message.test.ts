@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { OnDead, OnUnknownType, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
@@ -5,11 +6,15 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { PermanentError } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import { silentLog } from "../core/log.ts";
+import { childOf, formatTraceparent, type Trace } from "../core/trace.ts";
+import { currentWork } from "../core/work.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
+import type { SpanInit } from "../telemetry/spans.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { type Random, random } from "../testing/random.ts";
 import { type ToyMessage, toyMessage } from "../testing/toy-messages.ts";
 import { type Toys, toys } from "../testing/toys.ts";
+import { until } from "../testing/until.ts";
 import { readEnvelope } from "./envelope.ts";
 import { handlersByType, on } from "./handlers.ts";
 import { InboxTelemetry } from "./inbox-telemetry.ts";
@@ -23,15 +28,19 @@ await sql`CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY, consumer 
 const hurried: Clock = { ...systemClock, sleep: () => Promise.resolve() };
 const never = new AbortController().signal;
 
-type Handle = (tx: Tx, event: { toyId: string; n: number }) => Promise<void>;
+type Handle = (
+  tx: Tx,
+  event: { toyId: string; n: number },
+  meta: { readonly signal: AbortSignal },
+) => Promise<void>;
 
 /** A consumer whose stream begins where a test says. */
 function consumerOf(contract: Toys, handle: Handle = async () => {}) {
   const stream = { firstSeq: 1 };
   const subscription = subscriptionContract(contract.service, contract.subscription);
-  const moved = on(contract.Moved, async (tx, event) => {
+  const moved = on(contract.Moved, async (tx, event, meta) => {
     await tx`INSERT INTO effect (consumer, key, key_seq) VALUES (${contract.consumer}, ${event.toyId}, ${event.n})`;
-    await handle(tx, event);
+    await handle(tx, event, meta);
   });
   const processing: Processing = {
     sql,
@@ -238,6 +247,21 @@ test("a handler that is over its time leaves nothing, whatever it does afterward
   expect(await effectsOf(contract, "a")).toEqual([]);
 });
 
+test("a handler is told when its time is up, and so is all that it calls", async () => {
+  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 50_000_000 } });
+  const told = Promise.withResolvers<unknown>();
+  const { deliver } = consumerOf(contract, async (_tx, _event, { signal }) => {
+    const isOfItsCalls = currentWork()?.signal === signal;
+    const wasOver = signal.aborted;
+    signal.addEventListener("abort", () => told.resolve([isOfItsCalls, wasOver, signal.reason.name]));
+    await new Promise(() => {});
+  });
+  const [one] = messagesOf("a", 1) as [ToyMessage];
+  expect((await deliver(one)).kind).toBe("nak");
+  expect(await told.promise).toEqual([true, false, "TimeoutError"]);
+  expect(await failuresOf(contract)).toMatchObject([{ attempts: 1 }]);
+});
+
 test("an attempt that fails is counted, remembered, and delayed longer each time", async () => {
   const contract = toys();
   const { deliver } = consumerOf(contract, async () => {
@@ -408,16 +432,61 @@ test("a statement that outlives its handler's time ends with it", async () => {
 });
 
 test("a session that hangs in a handler is ended, so that another consumer gets the key", async () => {
-  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 200_000_000 } });
-  const [bounds] = await transaction(sql, async (tx) => {
-    await boundTransaction(
-      tx,
-      subscriptionContract(contract.service, contract.subscription).handlerTimeoutMs,
+  const handlerTimeoutMs = 200;
+  const contract = toys({ handlerTimeout: durationFromMs(handlerTimeoutMs) });
+  const { deliver } = consumerOf(contract);
+  const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
+  await deliver(one);
+  // What a process does that is stopped in its handler: nothing, with the key in its hands.
+  const [holds, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const hanging = transaction(sql, async (tx) => {
+    await boundTransaction(tx, handlerTimeoutMs);
+    await tx`UPDATE inbox_cursor SET last_seq = 2 WHERE consumer = ${contract.consumer} AND key = 'a'`;
+    holds.resolve();
+    await goesOn.promise;
+  }).then(
+    () => "committed",
+    () => "rolled back",
+  );
+  await holds.promise;
+  await until(async () => (await deliver(two)).kind === "ack");
+  goesOn.resolve();
+  expect(await hanging).toBe("rolled back");
+  expect(await effectsOf(contract, "a")).toEqual([1, 2]);
+  expect(await failuresOf(contract)).toHaveLength(0);
+});
+
+test("a replay begins a trace of its own, which links to that of its event and is sampled as it was", async () => {
+  const contract = toys({ ordering: Ordering.NONE });
+  const spans: SpanInit[] = [];
+  const works: (Trace | undefined)[] = [];
+  const { processing } = consumerOf(contract, async () => void works.push(currentWork()?.trace));
+  const startSpan = (init: SpanInit) => {
+    spans.push(init);
+    return { event() {}, end() {} };
+  };
+  const [sampled, unsampled] = [childOf(undefined, () => true), childOf(undefined)];
+  const deliver = (sent: Trace, replay?: Replay) => {
+    const message = toyMessage(contract, { key: "a", keySeq: 1, seq: 1, prevSeq: 0 });
+    message.headers?.set("traceparent", formatTraceparent(sent));
+    return processMessage(
+      { ...processing, startSpan },
+      message,
+      readEnvelope(message.headers),
+      never,
+      replay,
     );
-    return tx`SELECT current_setting('statement_timeout') AS statement,
-                     current_setting('idle_in_transaction_session_timeout') AS idle`;
-  });
-  expect(bounds).toEqual({ statement: "200ms", idle: "1200ms" });
+  };
+  const replay: Replay = { action: "retry", deaths: 1, stream: contract.stream, isPastLost: false };
+  await deliver(sampled);
+  await deliver(sampled, replay);
+  await deliver(unsampled, replay);
+  expect(spans).toMatchObject([
+    { trace: { traceId: sampled.traceId }, parent: sampled, links: [] },
+    { parent: undefined, links: [sampled] },
+  ]);
+  expect(spans.map(({ trace }) => trace)).toEqual(works.slice(0, 2));
+  expect(new Set([sampled, unsampled, ...works.slice(1)].map((trace) => trace?.traceId)).size).toBe(4);
 });
 
 test("a replayed event whose turn does not come goes back to the dead letters", async () => {

@@ -32,6 +32,8 @@ export interface Processing {
   readonly handlers: ReadonlyMap<string, EventHandler>;
   /** The first sequence that the stream still holds, asked of the broker now. */
   readonly firstSeqOfStream: () => Promise<number>;
+  /** Whether a key may be begun with an event that is not its first, because those before it are gone. Defaults to always. */
+  readonly begins?: (() => boolean) | undefined;
   /** Gets back what the stream does not hold any more; undefined if nobody can. */
   readonly lostHistory?: LostHistory | undefined;
   /** The delay before attempt 2, 3, ...; the last one also before any later attempt. Milliseconds. */
@@ -63,8 +65,8 @@ const GAP_NAK_MS = { first: 250, most: 5_000 };
 
 /**
  * Handles one message: progress, handler and effects in one transaction. What the handler throws counts as an attempt;
- * after the last attempt the message becomes a dead letter. Throws only if the database is away: then nothing has
- * happened.
+ * after the last attempt the message becomes a dead letter. `onHandled` is told when the handler is done, and nothing but
+ * the commit is left. Throws only if the database is away: then nothing has happened.
  */
 export async function processMessage(
   processing: Processing,
@@ -72,10 +74,11 @@ export async function processMessage(
   envelope: Envelope,
   signal: AbortSignal,
   replay?: Replay,
+  onHandled: () => void = () => {},
 ): Promise<Answer> {
   const { consumer, telemetry, clock, log } = processing;
   const { eventId, time } = envelope;
-  const work = workOf(processing, message, envelope, replay);
+  const work = { ...workOf(processing, message, envelope, replay), onHandled };
   const { progress } = work;
   if (isPassedOver(work)) return ACK;
 
@@ -98,6 +101,7 @@ export async function processMessage(
           if (await canStillCome(work, nextSeq)) return gapAnswer(message, retryAt, clock);
           return await dead(work, { reason: "history_lost", error: new Error("events before it are gone") });
         case "baseline":
+          if (processing.begins?.() === false) return gapAnswer(message, retryAt, clock);
           log.warn(
             { consumer, key: envelope.key, seq: envelope.keySeq },
             "begins a key with what the stream still has",
@@ -153,6 +157,8 @@ export interface Work {
   readonly progress: Progress;
   /** What is wanted of it, if it is a dead letter that comes again. */
   readonly replay: Replay | undefined;
+  /** Told when the handler is done, and nothing but the commit is left. */
+  readonly onHandled?: () => void;
 }
 
 /**
@@ -178,32 +184,51 @@ async function enter(work: Work, signal: AbortSignal, baseline?: "baseline"): Pr
 }
 
 function enterOnce(work: Work, baseline: "baseline" | undefined): Promise<boolean> {
-  return commitIf(work.processing.sql, (tx) => handleIn(tx, work, baseline));
+  return commitIf(work.processing.sql, async (tx) => {
+    const passed = await handleIn(tx, work, baseline);
+    if (passed) work.onHandled?.();
+    return passed;
+  });
 }
 
 /** Handles the message in a transaction, if it passes; false if it does not, and then nothing may be committed. */
-export async function handleIn(tx: Tx, work: Work, baseline?: "baseline"): Promise<boolean> {
+async function handleIn(tx: Tx, work: Work, baseline?: "baseline"): Promise<boolean> {
   const { processing, message, envelope, handler, progress, replay } = work;
-  const { consumer, contract, telemetry, clock, startSpan } = processing;
-  const timeoutMs = contract.handlerTimeoutMs;
+  const { consumer, contract } = processing;
   // Sent together, so that the bound costs no turn of its own.
-  const bounded = handler && boundTransaction(tx, timeoutMs);
+  const bounded = handler && boundTransaction(tx, contract.handlerTimeoutMs);
   const [passed] = await Promise.all([progress.pass(tx, baseline), bounded]);
   if (!passed) return false;
   // An event that comes for the first time has no failures, and costs no statement.
   const isFirst = message.info.deliveryCount === 1;
   const failing = { consumer, eventId: envelope.eventId };
   const attempts = isFirst ? 0 : (await forgetFailures(tx, failing)).attempts;
-  if (replay?.action === "skip") return true;
+  if (replay?.action !== "skip") await handlePassed(tx, work, attempts);
+  return true;
+}
+
+/** Handles a message that has passed, in the same transaction. `attempts` is how many have failed before. */
+export async function handlePassed(tx: Tx, work: Work, attempts = 0): Promise<void> {
+  const { processing, message, envelope, handler, replay } = work;
+  const { consumer, contract, telemetry, clock, startSpan } = processing;
   // What is replayed is wanted late, and who keeps whatever comes by obeys nothing.
   if (!replay && handler?.type !== ANY_TYPE && isOver(envelope, clock))
     throw new ExpiredError(`its time was up at ${envelope.expiryTime}`);
-  const run = { message, envelope, attempt: attempts + 1, timeoutMs, clock, consumer, startSpan };
+  const timeoutMs = contract.handlerTimeoutMs;
+  const run = {
+    message,
+    envelope,
+    attempt: attempts + 1,
+    timeoutMs,
+    clock,
+    consumer,
+    isReplayed: replay !== undefined,
+    startSpan,
+  };
   if (handler) await telemetry.running(envelope.type, () => runHandler(tx, { handler, ...run }));
   // Behind the gate, so that it becomes a dead letter when it is its turn.
   else if (contract.onUnknownType === OnUnknownType.DEAD_LETTER)
     throw new UndecodableError(`${envelope.type} is not handled`);
-  return true;
 }
 
 function isOver({ expiryTime }: Envelope, clock: Clock): boolean {
@@ -282,16 +307,18 @@ function turnOf(ordering: Ordering): Pick<Replayed, "isItsTurn" | "waits"> {
   return { isItsTurn: advanceReplayed, waits: true };
 }
 
+// One for all, because a stack trace for each transaction costs more than it tells.
+const REFUSED = new Error("not its turn");
+
 /** Runs `fn` in a transaction that leaves nothing if `fn` resolves to false. */
 async function commitIf(sql: Sql, fn: (tx: Tx) => Promise<boolean>): Promise<boolean> {
-  const refused = new Error("not its turn");
   try {
     await transaction(sql, async (tx) => {
-      if (!(await fn(tx))) throw refused;
+      if (!(await fn(tx))) throw REFUSED;
     });
     return true;
   } catch (error) {
-    if (error === refused) return false;
+    if (error === REFUSED) return false;
     throw error;
   }
 }

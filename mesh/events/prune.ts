@@ -1,8 +1,10 @@
+import { MAX_STREAM_AGE_MS } from "../contract/event.ts";
 import type { Prune } from "../store/housekeeping.ts";
 import type { Tx } from "../store/transaction.ts";
 import type { StreamPlan } from "./streams.ts";
 
 const CHUNK = 5_000;
+const DAYS_KNOWN = (2 * MAX_STREAM_AGE_MS) / 86_400_000 + 1;
 
 /** Deletes published rows once their stream, which keeps messages as long, has none of them either. */
 export function pruneOutbox({ name, maxAgeMs }: StreamPlan): Prune {
@@ -24,10 +26,10 @@ export function pruneOutbox({ name, maxAgeMs }: StreamPlan): Prune {
 export async function pruneInbox(tx: Tx): Promise<number> {
   const failures = await tx`
     DELETE FROM inbox_failure WHERE ctid IN (
-      SELECT ctid FROM inbox_failure WHERE first_failed_at < now() - interval '15 days' LIMIT ${CHUNK})`;
+      SELECT ctid FROM inbox_failure WHERE first_failed_at < now() - ${DAYS_KNOWN} * interval '1 day' LIMIT ${CHUNK})`;
   const handled = await tx`
     DELETE FROM inbox WHERE ctid IN (
-      SELECT ctid FROM inbox WHERE processed_at < now() - interval '15 days' ORDER BY processed_at LIMIT ${CHUNK})`;
+      SELECT ctid FROM inbox WHERE processed_at < now() - ${DAYS_KNOWN} * interval '1 day' ORDER BY processed_at LIMIT ${CHUNK})`;
   const cursors = await tx`
     DELETE FROM inbox_cursor WHERE ctid IN (
       SELECT ctid FROM inbox_cursor

@@ -1,14 +1,12 @@
-import { jetstream, type PubAck } from "@nats-io/jetstream";
 import { errors, type MsgHdrs, headers as natsHeaders } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
-import { raceSignal } from "../core/race.ts";
-import type { Online } from "../nats/connection.ts";
 import type { Sql } from "../store/connect.ts";
 import type { Meter } from "../telemetry/metrics.ts";
 import type { StartSpan } from "../telemetry/spans.ts";
 import { recordSend } from "./message-spans.ts";
+import type { Ack, Outgoing, Publisher } from "./publisher.ts";
 import { wavesOf } from "./waves.ts";
 
 /** An event that waits in the outbox. */
@@ -29,11 +27,11 @@ export interface PendingRow {
 /** What publishing on one connection needs. */
 export interface PublishOptions {
   readonly sql: Sql;
-  readonly online: Online;
+  readonly publisher: Publisher;
   readonly stream: string;
   /** The `ce-source` of messages that name none: a command has many senders. */
   readonly source?: string;
-  /** How long the broker may take to say that it has stored an event. Milliseconds. Defaults to 5,000. */
+  /** How long the broker may say nothing while events are on their way. Milliseconds. Defaults to 5,000. */
   readonly publishTimeoutMs?: number;
   /** The stream's last sequence, as an audit found it. */
   readonly lastSeq: number;
@@ -44,17 +42,31 @@ export interface PublishOptions {
   readonly startSpan?: StartSpan | undefined;
 }
 
-/** Publishes rows that stand in the order of their ids. */
-export type PublishRows = (rows: readonly PendingRow[]) => Promise<void>;
+/** Publishes rows that stand in the order of their ids. Resolves when the broker has stored all. */
+export type PublishRows = (rows: readonly PendingRow[]) => Promise<{
+  /** Resolves when it is written down that these rows, and all before them, are published. */
+  readonly recorded: Promise<void>;
+}>;
 
-/** What became of a chunk of rows. */
-interface Published {
-  readonly stored: { readonly row: PendingRow; readonly ack: PubAck }[];
-  readonly failed: { readonly row: PendingRow; readonly error: unknown }[];
+/** A row that the broker has stored. */
+interface Stored {
+  readonly row: PendingRow;
+  readonly ack: Ack;
 }
 
-const IN_FLIGHT = 256;
-const PUBLISH_TIMEOUT_MS = 5_000;
+/** A row that the broker has not stored, as far as is known. */
+interface Failed {
+  readonly row: PendingRow;
+  readonly error: unknown;
+}
+
+/** Where the last event of a key was stored. */
+interface Before {
+  readonly keySeq: number;
+  readonly seq: number;
+}
+
+const SILENCE_MS = 5_000;
 const ATTEMPTS_BEFORE_QUARANTINE = 10;
 const ERROR_CHARS = 1_000;
 
@@ -64,119 +76,125 @@ export class ReusedSequenceError extends Error {
 }
 
 /**
- * A way to publish on one connection. The rows go in waves, and what the broker has stored is recorded chunk by chunk.
- * It throws after the first chunk with a failure, when all that was stored is recorded; what the broker has refused ten
- * times is quarantined. It throws a {@link ReusedSequenceError}, and records nothing of the chunk, if the broker turns
- * out to have lost events: then an audit must come first.
+ * A way to publish on one connection. The rows go in waves, and what the broker has stored is written down while the next
+ * wave is on its way. It throws after the first wave with a failure, when all that was stored is recorded; what the broker
+ * has refused ten times is quarantined. It throws a {@link ReusedSequenceError}, and records nothing of the wave, if the
+ * broker turns out to have lost events: then an audit must come first.
  */
 export function publisherOf(options: PublishOptions): PublishRows {
-  const { sql, online, stream, source, log, meter, clock, startSpan } = options;
-  const { publishTimeoutMs = PUBLISH_TIMEOUT_MS } = options;
-  const client = jetstream(online.connection);
+  const { sql, publisher, stream, source, log, meter, clock, startSpan } = options;
+  const { publishTimeoutMs = SILENCE_MS } = options;
   let { lastSeq } = options;
+  // Where the keys of these rows, and of those before them, were stored last: their successors may have been read
+  // before that was written down.
+  let [earlier, places] = [new Map<string, Before>(), new Map<string, Before>()];
+  const stored: Stored[] = [];
+  let recording = Promise.resolve();
 
-  /** Publishes rows of which no two have one key. */
-  async function publishChunk(
-    chunk: readonly PendingRow[],
-    sequences: Map<string, number>,
-  ): Promise<Published> {
-    const results = await Promise.allSettled(chunk.map((row) => publishRow(row, sequences)));
-    const published: Published = { stored: [], failed: [] };
-    results.forEach((result, at) => {
-      const row = chunk[at] as PendingRow;
-      if (result.status === "fulfilled") published.stored.push({ row, ack: result.value });
-      else published.failed.push({ row, error: result.reason });
+  /** Publishes rows of which no two have one key. Resolves with those that failed. */
+  async function publishWave(wave: readonly PendingRow[]): Promise<Failed[]> {
+    const messageAt = (at: number) => outgoing(wave[at] as PendingRow);
+    const outcomes = await publisher.publishAll(wave.length, messageAt, publishTimeoutMs);
+    const failed: Failed[] = [];
+    const acked: Stored[] = [];
+    outcomes.forEach((outcome, at) => {
+      const row = wave[at] as PendingRow;
+      if ("ack" in outcome) acked.push({ row, ack: outcome.ack });
+      else failed.push({ row, error: outcome.error });
     });
-    for (const { row, ack } of published.stored) {
-      if (row.key !== null) sequences.set(row.key, ack.seq);
-    }
-    const fresh = published.stored.filter(({ ack }) => !ack.duplicate).map(({ ack }) => ack.seq);
+    const fresh = acked.filter(({ ack }) => !ack.isDuplicate).map(({ ack }) => ack.seq);
     const reused = fresh.find((seq) => seq <= lastSeq);
     if (reused !== undefined)
       throw new ReusedSequenceError(`${stream} has got ${reused} a second time, after ${lastSeq}`);
     lastSeq = fresh.reduce((last, seq) => Math.max(last, seq), lastSeq);
-    return published;
+    for (const { row, ack } of acked) {
+      if (row.key !== null && row.key_seq !== null)
+        places.set(row.key, { keySeq: row.key_seq, seq: ack.seq });
+    }
+    stored.push(...acked);
+    return failed;
   }
 
-  async function record({ stored, failed }: Published): Promise<void> {
-    await markPublished(sql, stored, (seconds) =>
+  function outgoing(row: PendingRow): Outgoing {
+    const before = row.key === null ? undefined : (places.get(row.key) ?? earlier.get(row.key));
+    const prevSeq = before && before.keySeq + 1 === row.key_seq ? before.seq : row.prev_seq;
+    const headers = headersOf(row, stream, source, prevSeq);
+    return { subject: row.subject, headers, payload: row.payload };
+  }
+
+  /** Writes down what has been stored meanwhile. */
+  async function record(): Promise<void> {
+    const some = stored.splice(0);
+    if (some.length === 0) return;
+    await markPublished(sql, some, (seconds) =>
       meter.record("mesh.outbox.publish.latency", seconds, { stream }),
     );
-    for (const { row, ack } of stored) {
+    for (const { row, ack } of some) {
       const { headers, subject, created_at: createdAt } = row;
-      if (startSpan && !ack.duplicate) recordSend(startSpan, clock, { headers, stream, subject, createdAt });
+      if (startSpan && !ack.isDuplicate)
+        recordSend(startSpan, clock, { headers, stream, subject, createdAt });
     }
-    const duplicates = stored.filter(({ ack }) => ack.duplicate).length;
-    meter.count("mesh.outbox.published", { stream }, stored.length - duplicates);
+    const duplicates = some.filter(({ ack }) => ack.isDuplicate).length;
+    meter.count("mesh.outbox.published", { stream }, some.length - duplicates);
     meter.count("mesh.outbox.publish.duplicates", { stream }, duplicates);
+  }
+
+  async function recordFailures(failed: readonly Failed[]): Promise<void> {
     for (const { row, error } of failed) {
       const isRefused = isRefusal(error);
       meter.count("mesh.outbox.publish.failures", { stream, class: isRefused ? "refused" : "transient" });
       // A broker that is away costs an event none of its attempts.
       if (isRefused) await markRefused(sql, row, error, log);
     }
-    if (failed[0]) throw failed[0].error;
-  }
-
-  async function publishRow(row: PendingRow, sequences: ReadonlyMap<string, number>): Promise<PubAck> {
-    const published = client.publish(row.subject, row.payload, {
-      msgID: row.event_id,
-      headers: headersOf(row, source, sequences),
-      timeout: publishTimeoutMs,
-      expect: { streamName: stream },
-    });
-    // The client leaves a request on a lost connection to its timeout.
-    return raceSignal(published, online.lost);
   }
 
   return async (rows) => {
-    // The sequence that the last row of a key got in this batch, for the header of the next one.
-    const sequences = new Map<string, number>();
-    // What one chunk has come to is written down while the next one is on its way.
-    let recording = Promise.resolve();
+    [earlier, places] = [places, new Map()];
     try {
-      for (const chunk of wavesOf(rows).flatMap(chunksOf)) {
-        const [published] = await Promise.all([publishChunk(chunk, sequences), recording]);
-        recording = record(published);
-        if (published.failed.length > 0) break;
+      for (const wave of wavesOf(rows)) {
+        const failed = await publishWave(wave);
+        recording = recording.then(record);
+        // Told to whoever waits for it.
+        recording.catch(() => {});
+        if (failed[0]) {
+          await recording;
+          await recordFailures(failed);
+          throw failed[0].error;
+        }
       }
-    } finally {
-      // Before an audit looks.
+    } catch (error) {
       await recording;
+      throw error;
     }
+    return { recorded: recording };
   };
-}
-
-function chunksOf(wave: readonly PendingRow[]): PendingRow[][] {
-  const chunks: PendingRow[][] = [];
-  for (let i = 0; i < wave.length; i += IN_FLIGHT) chunks.push(wave.slice(i, i + IN_FLIGHT));
-  return chunks;
 }
 
 function headersOf(
   row: PendingRow,
+  stream: string,
   source: string | undefined,
-  sequences: ReadonlyMap<string, number>,
+  prevSeq: number | null,
 ): MsgHdrs {
   const headers = natsHeaders();
-  for (const [name, value] of Object.entries(row.headers)) headers.set(name, value);
-  if (source !== undefined && row.headers["ce-source"] === undefined) headers.set("ce-source", source);
+  headers.append("Nats-Msg-Id", row.event_id);
+  headers.append("Nats-Expected-Stream", stream);
+  for (const [name, value] of Object.entries(row.headers)) headers.append(name, value);
+  if (source !== undefined && row.headers["ce-source"] === undefined) headers.append("ce-source", source);
   // A dead letter keeps the time of its event.
-  if (row.headers["ce-time"] === undefined) headers.set("ce-time", row.created_at.toISOString());
+  if (row.headers["ce-time"] === undefined) headers.append("ce-time", row.created_at.toISOString());
   if (row.key !== null && row.key_seq !== null) {
-    const before = sequences.get(row.key) ?? row.prev_seq;
-    headers.set("ce-keyseq", String(row.key_seq));
-    headers.set("ce-prevseq", row.key_seq === 1 ? "0" : String(before ?? "pruned"));
+    headers.append("ce-keyseq", String(row.key_seq));
+    headers.append("ce-prevseq", row.key_seq === 1 ? "0" : String(prevSeq ?? "pruned"));
   }
   return headers;
 }
 
 async function markPublished(
   sql: Sql,
-  stored: readonly { row: PendingRow; ack: PubAck }[],
+  stored: readonly Stored[],
   eachLatency: (seconds: number) => void,
 ): Promise<void> {
-  if (stored.length === 0) return;
   const ids = stored.map(({ row }) => row.id);
   const seqs = stored.map(({ ack }) => ack.seq);
   const rows = await sql<{ seconds: number }[]>`

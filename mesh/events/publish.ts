@@ -130,6 +130,7 @@ function headersOf(
     }),
     traceparent,
     ...(trace.state !== undefined && { tracestate: trace.state }),
+    ...work?.carried,
     // What it was published in, whatever hops come after.
     "ce-traceparent": work ? formatTraceparent(work.trace) : traceparent,
   };

@@ -12,7 +12,8 @@ import type { StartSpan } from "../telemetry/spans.ts";
 import { auditBroker } from "./broker-loss.ts";
 import { outboxChanges } from "./publish.ts";
 import { type PendingRow, type PublishRows, publisherOf } from "./publish-rows.ts";
-import { ensureStream, type StreamPlan } from "./streams.ts";
+import { openPublisher } from "./publisher.ts";
+import { ensureStream, growStream, type StreamPlan } from "./streams.ts";
 
 /** What the relay of one stream needs. */
 export interface RelayOptions {
@@ -26,7 +27,7 @@ export interface RelayOptions {
   readonly auditEveryMs?: number;
   /** Finds out what the broker has lost. Defaults to {@link auditBroker}. */
   readonly audit?: typeof auditBroker;
-  /** How long the broker may take to say that it has stored an event. Milliseconds. Defaults to 5,000. */
+  /** How long the broker may say nothing while events are on their way. Milliseconds. Defaults to 5,000. */
   readonly publishTimeoutMs?: number;
   readonly log: Log;
   /** Defaults to one that measures nothing. */
@@ -79,6 +80,14 @@ type FilledOptions = RelayOptions & { readonly meter: Meter; readonly clock: Clo
 
 async function relay(options: FilledOptions, signal: AbortSignal): Promise<void> {
   const { nats, stream, log, clock } = options;
+  let grownOn: Online | undefined;
+  const provide = async (manager: JetStreamManager, online: Online) => {
+    const leastReplicas = online.replicas;
+    // What it lacks is asked for once on each connection, not whenever something fails.
+    if (stream.isShared || grownOn === online) await ensureStream(manager, stream, leastReplicas);
+    else await growStream(manager, stream, { leastReplicas, log });
+    grownOn = online;
+  };
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -86,7 +95,7 @@ async function relay(options: FilledOptions, signal: AbortSignal): Promise<void>
       const both = AbortSignal.any([signal, online.lost]);
       const manager = await jetstreamManager(online.connection, { checkAPI: false });
       // The client leaves a request on a lost connection to its timeout.
-      await raceSignal(ensureStream(manager, stream), both);
+      await raceSignal(provide(manager, online), both);
       await drain(options, online, manager, both, () => {
         failures = 0;
       });
@@ -103,7 +112,8 @@ async function relay(options: FilledOptions, signal: AbortSignal): Promise<void>
 
 /**
  * Publishes what is pending, for as long as this connection stands, and audits the broker: before all else, because what
- * it has lost comes before what is new, and from time to time. Says each time that all went well.
+ * it has lost comes before what is new, and from time to time. While a full batch is on its way the next one is read. Says
+ * each time that all went well.
  */
 async function drain(
   options: FilledOptions,
@@ -113,40 +123,63 @@ async function drain(
   wentWell: () => void,
 ): Promise<void> {
   const { sql, stream, clock, audit = auditBroker, auditEveryMs = AUDIT_EVERY_MS } = options;
-  let publishRows: PublishRows = async () => {};
+  const publisher = openPublisher(online);
+  let publishRows: PublishRows = async () => ({ recorded });
   let auditAtMs = Number.NEGATIVE_INFINITY;
   let idleMs = POLL_MS.busy;
-  while (!signal.aborted) {
-    if (clock.now() >= auditAtMs) {
-      const { lastSeq } = await audit({ ...options, manager }, signal);
-      publishRows = publisherOf({ ...options, stream: stream.name, online, lastSeq });
-      auditAtMs = clock.now() + auditEveryMs;
-    }
-    const changed = outboxChanges.next([stream.name], idleMs, signal, clock);
-    const rows = await pendingRows(sql, stream.name);
-    if (rows.length === 0) {
+  let recorded: Promise<void> = Promise.resolve();
+  let ahead: Promise<PendingRow[]> | undefined;
+  try {
+    while (!signal.aborted) {
+      if (clock.now() >= auditAtMs) {
+        // It looks at what is written down, and may change what is pending.
+        await Promise.all([recorded, ahead]);
+        ahead = undefined;
+        const { lastSeq } = await audit({ ...options, manager }, signal);
+        publishRows = publisherOf({ ...options, stream: stream.name, publisher, lastSeq });
+        auditAtMs = clock.now() + auditEveryMs;
+      }
+      const changed = outboxChanges.next([stream.name], idleMs, signal, clock);
+      const rows = await (ahead ?? recorded.then(() => pendingRows(sql, stream.name)));
+      ahead = undefined;
+      if (rows.length === 0) {
+        wentWell();
+        await changed;
+        idleMs = Math.min(idleMs * 2, POLL_MS.idle);
+        continue;
+      }
+      idleMs = POLL_MS.busy;
+      if (rows.length === BATCH) {
+        ahead = recorded.then(() => pendingRows(sql, stream.name, rows));
+        // Of no interest if these rows fail.
+        ahead.catch(() => {});
+      }
+      ({ recorded } = await publishRows(rows));
       wentWell();
-      await changed;
-      idleMs = Math.min(idleMs * 2, POLL_MS.idle);
-      continue;
     }
-    idleMs = POLL_MS.busy;
-    await publishRows(rows);
-    wentWell();
+  } finally {
+    await Promise.allSettled([recorded, ahead]);
+    publisher.close();
   }
 }
 
 /**
- * The oldest rows that wait, without those whose key is stopped by a quarantined one. Ordered by stream and id, though
- * there is one stream only: by id alone, PostgreSQL may read its way through all that is kept as published.
+ * The oldest rows that wait, without those that are on their way, and without those whose key is stopped by a quarantined
+ * one. Ordered by stream and id, though there is one stream only: by id alone, PostgreSQL may read its way through all
+ * that is kept as published.
  */
-function pendingRows(sql: Sql, stream: string): Promise<PendingRow[]> {
+function pendingRows(
+  sql: Sql,
+  stream: string,
+  onTheirWay: readonly PendingRow[] = [],
+): Promise<PendingRow[]> {
   return sql<PendingRow[]>`
     SELECT o.id, o.event_id, o.subject, o.key, o.key_seq, o.headers, o.payload, o.created_at, o.attempts,
            prev.stream_seq AS prev_seq
     FROM outbox o
     LEFT JOIN outbox prev ON prev.stream = o.stream AND prev.key = o.key AND prev.key_seq = o.key_seq - 1
     WHERE o.stream BETWEEN ${stream} AND ${stream} AND o.published_at IS NULL AND o.failed_at IS NULL
+      AND o.id NOT IN (SELECT unnest(${onTheirWay.map(({ id }) => id)}::bigint[]))
       AND NOT EXISTS (SELECT 1 FROM outbox f WHERE f.stream = o.stream AND f.key = o.key
                         AND f.failed_at IS NOT NULL AND f.id < o.id)
     ORDER BY o.stream, o.id LIMIT ${BATCH}`;

@@ -4,8 +4,9 @@ import { subscriptionContract } from "../contract/event.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Sql } from "../store/connect.ts";
+import { liveBuild } from "../store/live-build.ts";
 import { cursorOf } from "./gate.ts";
-import { serviceName } from "./handlers.ts";
+import { consumerName } from "./handlers.ts";
 
 /** Which replica, and how much of it a reader has to find. */
 export interface ReplicaVersion {
@@ -39,10 +40,10 @@ export async function untilReplicaHas(
 ): Promise<void> {
   if (version === 0) return;
   const { stream } = subscriptionContract(service, subscription);
-  const place = { consumer: `${serviceName(service)}__${subscription}`, stream, key, seq: version };
   const untilMs = clock.now() + withinMs;
   for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.most)) {
-    const lastSeq = (await cursorOf(sql, place))?.lastSeq ?? 0;
+    const consumer = consumerName(service, subscription, await liveBuild(sql, subscription));
+    const lastSeq = (await cursorOf(sql, { consumer, stream, key, seq: version }))?.lastSeq ?? 0;
     if (lastSeq >= version) return;
     if (clock.now() >= untilMs || signal?.aborted) throw behind(lastSeq, version);
     await clock.sleep(Math.min(pollMs, untilMs - clock.now()), signal);

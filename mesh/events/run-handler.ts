@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Clock } from "../core/clock.ts";
 import { raceSignal } from "../core/race.ts";
-import { childOf, parseTraceparent } from "../core/trace.ts";
+import { childOf, isSampled, parseTraceparent, type Trace } from "../core/trace.ts";
 import { runWork } from "../core/work.ts";
 import type { Tx } from "../store/transaction.ts";
 import type { StartSpan } from "../telemetry/spans.ts";
@@ -21,6 +21,8 @@ export interface Run {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly consumer: string;
+  /** True if the event is a dead letter that comes again. */
+  readonly isReplayed: boolean;
   /** Records the run; undefined if spans are off. */
   readonly startSpan?: StartSpan | undefined;
 }
@@ -31,25 +33,24 @@ export class HandlerError extends Error {
 }
 
 /**
- * Runs a handler as the work that its event began. Rejects with a {@link HandlerError} around what it throws, or around
- * a TimeoutError when its time is up: what it still does then has no effect. Rejects with an {@link UndecodableError} if
- * the event cannot be read.
+ * Runs a handler as the work that its event began; that of a replay stands in a trace of its own. Rejects with a
+ * {@link HandlerError} around what it throws, or around a TimeoutError when its time is up: what it still does then has no
+ * effect. Rejects with an {@link UndecodableError} if the event cannot be read.
  */
 export async function runHandler(tx: Tx, run: Run): Promise<void> {
-  const { handler, message, envelope, attempt, timeoutMs, clock, consumer, startSpan } = run;
+  const { handler, message, envelope, attempt, timeoutMs, clock, consumer, isReplayed, startSpan } = run;
   const event = decode(handler, message);
   const timeout = AbortSignal.timeout(timeoutMs);
-  const parent = parseTraceparent(envelope.traceparent);
-  const trace = childOf(parent);
-  const { type, eventId } = envelope;
+  const { trace, parent, links } = placeOf(parseTraceparent(envelope.traceparent), isReplayed);
+  const { type, eventId, key, keySeq } = envelope;
   const { stream, deliveryCount: deliveries } = message.info;
-  const ended = startSpan
-    ? beginProcess(startSpan, clock, { trace, parent, type, eventId, stream, consumer, deliveries })
-    : () => {};
+  const handled = { trace, parent, links, type, eventId, key, keySeq, stream, consumer, deliveries };
+  const ended = startSpan ? beginProcess(startSpan, clock, handled) : () => {};
   const work = {
     trace,
     requestId: envelope.correlationId,
     causationId: envelope.eventId,
+    carried: envelope.carried,
     deadlineMs: clock.now() + timeoutMs,
     signal: timeout,
   };
@@ -64,6 +65,15 @@ export async function runHandler(tx: Tx, run: Run): Promise<void> {
     ended(error);
     throw new HandlerError("the handler failed", { cause: error });
   }
+}
+
+/**
+ * Where a run stands: in the trace of what sent its event. Who replays a dead letter does so long after that trace, and
+ * maybe often: then it begins a trace, which links to the first, and is sampled if that was.
+ */
+function placeOf(sent: Trace | undefined, isReplayed: boolean) {
+  if (!isReplayed || !sent) return { trace: childOf(sent), parent: sent, links: [] };
+  return { trace: childOf(undefined, () => isSampled(sent)), parent: undefined, links: [sent] };
 }
 
 const GRACE_MS = 1_000;

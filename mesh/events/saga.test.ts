@@ -4,6 +4,7 @@ import { silentLog } from "../core/log.ts";
 import { childOf } from "../core/trace.ts";
 import { currentWork, runWork } from "../core/work.ts";
 import { transaction } from "../store/transaction.ts";
+import { type Meter, noMetrics, startMetrics } from "../telemetry/metrics.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { until } from "../testing/until.ts";
@@ -23,7 +24,7 @@ const rules: Readonly<Record<State, Rule<State>>> = {
     cancel: (reason) => ({ to: "UNDOING", reason }),
   },
   BOOKED: { does: ["pay", "print"], done: () => ({ to: "DONE" }) },
-  UNDOING: { does: ["unbook"], done: () => ({ to: "FAILED" }) },
+  UNDOING: { does: ["unbook"], compensates: true, done: () => ({ to: "FAILED" }) },
   DONE: {},
   FAILED: {},
 };
@@ -49,7 +50,7 @@ async function trips(act: Act = async () => DONE) {
     CREATE TABLE ${sql(table)} (
       trip_id text PRIMARY KEY, state text NOT NULL, version int NOT NULL DEFAULT 1, reason text,
       deadline_at timestamptz, next_attempt_at timestamptz DEFAULT now(), step_attempts int NOT NULL DEFAULT 0,
-      updated_at timestamptz NOT NULL DEFAULT now(), traceparent text, request_id text)`;
+      updated_at timestamptz NOT NULL DEFAULT now(), traceparent text, request_id text, carried jsonb)`;
   const entered: string[] = [];
   const acts: string[] = [];
   const saga: Saga<State> = {
@@ -70,8 +71,8 @@ async function trips(act: Act = async () => DONE) {
     entered,
     begin: (id: string) => transaction(sql, (tx) => beginSaga(tx, saga, id, "BEGUN")),
     cancel: (id: string) => transaction(sql, (tx) => cancelSaga(tx, saga, id, "CALLED_OFF")),
-    run(of: Saga<State> = saga) {
-      const runner = runSagas({ sql, saga: of, log: silentLog, clock: eager });
+    run(of: Saga<State> = saga, meter: Meter = noMetrics) {
+      const runner = runSagas({ sql, saga: of, log: silentLog, meter, clock: eager });
       atEnd(() => runner.stop());
       return runner;
     },
@@ -112,6 +113,28 @@ test("a saga of a transaction that rolls back never was", async () => {
   });
   await expect(failed).rejects.toThrow("no");
   expect(await trip.row("a")).toBeUndefined();
+});
+
+test("sagas that time out and those that are undone are counted, by state and by reason", async () => {
+  const metrics = startMetrics({ keepsEndpoints: false });
+  const trip = await trips();
+  for (const id of ["late", "cancelled", "well"]) await trip.begin(id);
+  await sql`UPDATE ${sql(trip.saga.table)} SET deadline_at = now() WHERE trip_id = 'late'`;
+  await trip.cancel("cancelled");
+  const runner = trip.run(trip.saga, metrics);
+  await trip.untilIn("late", "FAILED");
+  await trip.untilIn("cancelled", "FAILED");
+  await trip.untilIn("well", "DONE");
+  await runner.stop();
+  const counted = (name: string) => metrics.read().counters.find((counter) => counter.name === name)?.points;
+  const saga = trip.saga.table;
+  expect(counted("mesh.saga.timeouts")).toEqual([[{ saga, state: "BEGUN" }, 1]]);
+  expect(new Set(counted("mesh.saga.compensations"))).toEqual(
+    new Set([
+      [{ saga, reason: "TIMEOUT" }, 1],
+      [{ saga, reason: "CALLED_OFF" }, 1],
+    ]),
+  );
 });
 
 test("a refusal leads where its rule says, and its reason stays", async () => {

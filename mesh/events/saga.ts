@@ -1,13 +1,15 @@
+import type { Carried } from "../core/carried.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { Log } from "../core/log.ts";
-import type { Running } from "../core/process.ts";
+import { FINISH_WITHIN_MS, type Running } from "../core/process.ts";
 import { childOf, formatTraceparent, parseTraceparent } from "../core/trace.ts";
 import { currentWork, runWork } from "../core/work.ts";
 import type { Sql } from "../store/connect.ts";
 import { type Tx, transaction } from "../store/transaction.ts";
 import { Changes } from "../store/watch.ts";
+import { type Meter, noMetrics } from "../telemetry/metrics.ts";
 
 /** What came of a step. */
 export type Outcome =
@@ -34,6 +36,8 @@ export interface Move<S extends string> {
 export interface Rule<S extends string> {
   /** The names of the step's actions, in their order. None: the state is final. */
   readonly does?: readonly string[];
+  /** Its step undoes what those before it did: what comes through it is counted as compensated. */
+  readonly compensates?: true;
   /** How long the state may last before it is overdue. Milliseconds. Without it the step is tried for ever. */
   readonly withinMs?: number;
   /** The step took effect. */
@@ -68,6 +72,7 @@ interface Row<S extends string> {
   readonly step_attempts: number;
   readonly traceparent: string | null;
   readonly request_id: string | null;
+  readonly carried: Carried | null;
 }
 
 const LEASE_MS = 15_000;
@@ -75,7 +80,6 @@ const POLL_MS = 500;
 const IN_FLIGHT = 32;
 const RETRY_MS = { first: 200, most: 30_000 };
 const ALERT_AFTER_ATTEMPTS = 30;
-const FINISH_WITHIN_MS = 4_000;
 
 /** Where the state of a happening leads; undefined if the step is to be tried again, or a cancel is refused. */
 export function nextMove<S extends string>(
@@ -108,9 +112,9 @@ export async function beginSaga<S extends string>(
   const { withinMs } = saga.rules[state];
   const work = currentWork();
   await tx`
-    INSERT INTO ${tx(saga.table)} (${tx(saga.key)}, state, deadline_at, traceparent, request_id)
+    INSERT INTO ${tx(saga.table)} (${tx(saga.key)}, state, deadline_at, traceparent, request_id, carried)
     VALUES (${id}, ${state}, ${deadline(tx, withinMs)}, ${work ? formatTraceparent(work.trace) : null},
-            ${work?.requestId ?? null})`;
+            ${work?.requestId ?? null}, ${work?.carried ? JSON.stringify(work.carried) : null}::text::jsonb)`;
   tx.afterCommit(() => changes.announce(saga.table));
 }
 
@@ -122,7 +126,7 @@ export async function cancelSaga<S extends string>(
   reason: string,
 ): Promise<boolean> {
   const [row] = await tx<Row<S>[]>`
-    SELECT ${tx(saga.key)} AS id, state, version, reason, step_attempts, traceparent, request_id, false AS overdue
+    SELECT ${tx(saga.key)} AS id, state, version, reason, step_attempts, traceparent, request_id, carried, false AS overdue
     FROM ${tx(saga.table)} WHERE ${tx(saga.key)} = ${id} FOR UPDATE`;
   const move = row && nextMove(saga.rules[row.state], row.reason, { kind: "cancel", reason });
   if (!row || !move) return false;
@@ -136,6 +140,10 @@ export interface SagaRunnerOptions<S extends string> {
   readonly sql: Sql;
   readonly saga: Saga<S>;
   readonly log: Log;
+  /** Counts what was compensated and what timed out. Defaults to nothing. */
+  readonly meter?: Meter;
+  /** How long steps that have begun may take to end when it stops. Milliseconds. Defaults to 4,000. */
+  readonly finishWithinMs?: number;
   readonly clock?: Clock;
 }
 
@@ -145,7 +153,14 @@ export interface SagaRunnerOptions<S extends string> {
  * step is done again.
  */
 export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Running {
-  const { sql, saga, log, clock = systemClock } = options;
+  const {
+    sql,
+    saga,
+    log,
+    meter = noMetrics,
+    clock = systemClock,
+    finishWithinMs = FINISH_WITHIN_MS,
+  } = options;
   const stopping = new AbortController();
   const inFlight = new Set<Promise<void>>();
   const running = run();
@@ -164,7 +179,7 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       await (rows?.length === room && inFlight.size > 0 ? Promise.race(inFlight) : woken);
     }
     // A step that takes longer is done again when its lease runs out.
-    await Promise.race([Promise.all(inFlight), clock.sleep(FINISH_WITHIN_MS)]);
+    await Promise.race([Promise.all(inFlight), clock.sleep(finishWithinMs)]);
   }
 
   function warn(text: string) {
@@ -204,8 +219,18 @@ export function runSagas<S extends string>(options: SagaRunnerOptions<S>): Runni
       return undefined;
     }
     const next = await transaction(sql, (tx) => enter(tx, saga, row, move, LEASE_MS));
-    if (next) log.info({ id: row.id, from: row.state, to: move.to, reason: move.reason }, "saga moved");
+    if (next) {
+      log.info({ id: row.id, from: row.state, to: move.to, reason: move.reason }, "saga moved");
+      count(row, happened);
+    }
     return next && saga.rules[next.state].does ? next : undefined;
+  }
+
+  /** Counts, once it has moved, what made it do so. */
+  function count({ state, reason }: Row<S>, happened: Happening | undefined): void {
+    if (happened?.kind === "overdue") meter.count("mesh.saga.timeouts", { saga: saga.table, state });
+    else if (saga.rules[state].compensates)
+      meter.count("mesh.saga.compensations", { saga: saga.table, reason: reason ?? undefined });
   }
 
   /** Lets another instance have it now rather than when the lease runs out. */
@@ -271,7 +296,7 @@ async function enter<S extends string>(
 }
 
 function columns(sql: Sql | Tx, saga: { readonly key: string }) {
-  return sql`${sql(saga.key)} AS id, state, version, reason, step_attempts, traceparent, request_id,
+  return sql`${sql(saga.key)} AS id, state, version, reason, step_attempts, traceparent, request_id, carried,
              coalesce(deadline_at <= now(), false) AS overdue`;
 }
 
@@ -285,9 +310,11 @@ function deadline(sql: Sql | Tx, withinMs: number | undefined) {
 
 /** Runs a step in the trace of the call that began the saga, as a part of that call: a step has no span of its own. */
 function asWorkOf<S extends string, T>(
-  { traceparent, request_id }: Row<S>,
+  { traceparent, request_id, carried }: Row<S>,
   fn: () => Promise<T>,
 ): Promise<T> {
   const trace = parseTraceparent(traceparent) ?? childOf(undefined);
-  return runWork({ trace, requestId: request_id ?? newId(), deadlineMs: Number.POSITIVE_INFINITY }, fn);
+  const requestId = request_id ?? newId();
+  const deadlineMs = Number.POSITIVE_INFINITY;
+  return runWork({ trace, requestId, deadlineMs, carried: carried ?? undefined }, fn);
 }

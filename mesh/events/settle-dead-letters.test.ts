@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { PermanentError } from "../core/errors.ts";
 import type { Online } from "../nats/connection.ts";
+import { type Meter, noMetrics, startMetrics } from "../telemetry/metrics.ts";
 import { type ToyShop, toyShop } from "../testing/toy-shop.ts";
 import { until } from "../testing/until.ts";
 import { type BuriedLetter, readDeadLetters } from "./dead-letter-stream.ts";
@@ -33,8 +34,13 @@ async function lettersOf({ contract }: ToyShop, online: Online): Promise<BuriedL
   return Array.fromAsync(readDeadLetters(online, { filter, afterSeq: 0, signal }));
 }
 
-async function settleAll(online: Online, letters: readonly BuriedLetter[], settlement = REPLAY) {
-  return (await Array.fromAsync(settleDeadLetters(online, letters, settlement, { signal }))).at(-1);
+async function settleAll(
+  online: Online,
+  letters: readonly BuriedLetter[],
+  settlement = REPLAY,
+  meter: Meter = noMetrics,
+) {
+  return (await Array.fromAsync(settleDeadLetters(online, letters, settlement, { signal, meter }))).at(-1);
 }
 
 async function records({ contract, stored }: ToyShop) {
@@ -79,13 +85,25 @@ test("replayed letters are handled in the order of their key, recorded, and gone
     payloadSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
   });
   expect(record.headers).toBeUndefined();
+  // By their numbers, so no filter; one act.
+  expect(record.filter).toBeUndefined();
+  const acts = (await records(shop)).map(({ actId, matched }) => ({ actId, matched }));
+  expect(acts).toEqual(Array(3).fill({ actId: expect.any(String), matched: "3" }));
+  expect(new Set(acts.map(({ actId }) => actId)).size).toBe(1);
 });
 
 test("a discarded letter is passed, and the key goes on behind it", async () => {
   const { shop, online } = await poisonedShop();
   const [poison, ...blocked] = await lettersOf(shop, online);
-  await settleAll(online, [poison as BuriedLetter], DISCARD);
-  await settleAll(online, blocked);
+  const metrics = startMetrics({ keepsEndpoints: false });
+  await settleAll(online, [poison as BuriedLetter], DISCARD, metrics);
+  // What is not there any more is not counted.
+  await settleAll(online, [poison as BuriedLetter, ...blocked], REPLAY, metrics);
+  const { consumer } = shop.contract;
+  expect(metrics.read().counters).toEqual([
+    { name: "mesh.dead_letter.discarded", points: [[{ consumer }, 1]] },
+    { name: "mesh.dead_letter.replayed", points: [[{ consumer }, 2]] },
+  ]);
   await shop.untilEffects(3);
   expect(await shop.effects("a")).toEqual([1, 3, 4]);
   // The key is live again.

@@ -5,9 +5,16 @@ import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jet
 import { headers as natsHeaders } from "@nats-io/nats-core";
 import { DeadLetterRecordSchema } from "../../gen/mesh/admin/v1/dead_letter_pb.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { newId } from "../core/ids.ts";
 import { raceSignal } from "../core/race.ts";
 import type { Online } from "../nats/connection.ts";
-import { type BuriedLetter, describeLetter, readDeadLetter } from "./dead-letter-stream.ts";
+import { type Meter, noMetrics } from "../telemetry/metrics.ts";
+import {
+  type BuriedLetter,
+  describeLetter,
+  type LetterFilter,
+  readDeadLetter,
+} from "./dead-letter-stream.ts";
 import { encodeHeader } from "./envelope.ts";
 import { DEAD_LETTER_RECORDS, DEAD_LETTERS, ensureStream, REPLAYS } from "./streams.ts";
 import { replaySubject } from "./subject.ts";
@@ -19,7 +26,17 @@ export interface Settlement {
   readonly operator: string;
   readonly note: string;
   readonly ratePerSecond: number;
+  /** Which letters were asked for, for the records. Defaults to none: they were named by their numbers. */
+  readonly filter?: LetterFilter | undefined;
 }
+
+/** A settlement as it is carried out. */
+interface Act extends Settlement {
+  readonly actId: string;
+  readonly matched: number;
+}
+
+const COUNTER = { replay: "mesh.dead_letter.replayed", discard: "mesh.dead_letter.discarded" } as const;
 
 /** How far it is. */
 export interface SettlementProgress {
@@ -33,18 +50,24 @@ export interface SettlementProgress {
  * Settles dead letters, those of a key in their order, and says after each how far it is. Each goes to its consumer,
  * then into the records, then out of the dead letters, each step acknowledged before the next: after a crash between
  * any two the letter is still there, and settling it again is recognised by the broker, or by the consumer, which
- * settles a letter once. Throws when the broker does not answer.
+ * settles a letter once. It is counted when it is out. Throws when the broker does not answer.
  */
 export async function* settleDeadLetters(
   online: Online,
   letters: readonly BuriedLetter[],
   settlement: Settlement,
-  { signal, clock = systemClock }: { readonly signal: AbortSignal; readonly clock?: Clock },
+  {
+    signal,
+    meter = noMetrics,
+    clock = systemClock,
+  }: { readonly signal: AbortSignal; readonly meter?: Meter; readonly clock?: Clock },
 ): AsyncGenerator<SettlementProgress> {
   const until = AbortSignal.any([signal, online.lost]);
   const manager = await raceSignal(jetstreamManager(online.connection, { checkAPI: false }), until);
-  for (const plan of [REPLAYS, DEAD_LETTER_RECORDS]) await raceSignal(ensureStream(manager, plan), until);
+  for (const plan of [REPLAYS, DEAD_LETTER_RECORDS])
+    await raceSignal(ensureStream(manager, plan, online.replicas), until);
 
+  const act = { ...settlement, actId: newId(), matched: letters.length };
   const progress = { matched: letters.length, done: 0, gone: 0 };
   const beganMs = clock.now();
   for (const [at, { seq }] of inOrder(letters).entries()) {
@@ -53,8 +76,9 @@ export async function* settleDeadLetters(
     until.throwIfAborted();
     const found = await readDeadLetter(online, seq, until);
     if (found) {
-      await settle(online, manager, found, settlement, { until, now: clock.date() });
+      await settle(online, manager, found, act, { until, now: clock.date() });
       progress.done++;
+      meter.count(COUNTER[settlement.action], { consumer: found.letter.consumer });
     } else progress.gone++;
     yield { ...progress };
   }
@@ -76,13 +100,13 @@ async function settle(
   online: Online,
   manager: JetStreamManager,
   { letter, payload }: { readonly letter: BuriedLetter; readonly payload: Uint8Array },
-  settlement: Settlement,
+  act: Act,
   { until, now }: { readonly until: AbortSignal; readonly now: Date },
 ): Promise<void> {
   const js = jetstream(online.connection);
-  const { action } = settlement;
+  const { action } = act;
   const again = natsHeaders();
-  for (const [name, value] of Object.entries(replayHeaders(letter, settlement))) again.set(name, value);
+  for (const [name, value] of Object.entries(replayHeaders(letter, act))) again.set(name, value);
   const sent = js.publish(replaySubject(letter.consumer, letter.key), payload, {
     // Another id for the other action: who has replayed a letter in vain may give it up at once.
     msgID: `${action}:${letter.seq}:${letter.deaths}`,
@@ -91,7 +115,7 @@ async function settle(
   });
   await raceSignal(sent, until);
 
-  const recorded = js.publish(`dlqaudit.${action}`, recordOf(letter, payload, settlement, now), {
+  const recorded = js.publish(`dlqaudit.${action}`, recordOf(letter, payload, act, now), {
     msgID: `${action}:${letter.seq}:${letter.deaths}`,
     expect: { streamName: DEAD_LETTER_RECORDS.name },
   });
@@ -119,7 +143,7 @@ function replayHeaders({ headers, seq }: BuriedLetter, { action, operator, note 
 function recordOf(
   letter: BuriedLetter,
   payload: Uint8Array,
-  { action, operator, note }: Settlement,
+  { action, operator, note, filter, matched, actId }: Act,
   now: Date,
 ): string {
   const record = create(DeadLetterRecordSchema, {
@@ -130,6 +154,11 @@ function recordOf(
     time: timestampFromDate(now),
     ...(action === "discard" && { headers: { ...letter.headers } }),
     payloadSha256: createHash("sha256").update(payload).digest("hex"),
+    ...(filter && {
+      filter: { ...filter, since: filter.since && timestampFromDate(filter.since) },
+    }),
+    matched: BigInt(matched),
+    actId,
   });
   return toJsonString(DeadLetterRecordSchema, record);
 }

@@ -13,8 +13,12 @@ export function partitionOf(key: string): string {
 
 /** The subject of a message: `evt.<aggregate>.v<major>.<partition>.<Name>`, and `cmd.` for a command. */
 export function subjectOf(contract: EventContract, key: string): string {
-  const { kind, aggregate, major, name } = contract;
-  return `${prefixOf(kind)}.${aggregate}.v${major}.${partitionOf(key)}.${name}`;
+  return subjectIn(contract, partitionOf(key));
+}
+
+/** The subject of a message in a partition, or whatever stands for one. */
+export function subjectIn({ kind, aggregate, major, name }: EventContract, partition: string): string {
+  return `${prefixOf(kind)}.${aggregate}.v${major}.${partition}.${name}`;
 }
 
 /** The subject that all events of an aggregate, or all commands to a service, are below. */

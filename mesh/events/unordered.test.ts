@@ -3,7 +3,7 @@ import { newId } from "../core/ids.ts";
 import { transaction } from "../store/transaction.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
 import { until } from "../testing/until.ts";
-import { unorderedProgress } from "./unordered.ts";
+import { rememberAll, unorderedProgress } from "./unordered.ts";
 
 const { sql } = await meshDatabase();
 
@@ -40,4 +40,13 @@ test.each([
   });
   await first.catch((error: Error) => expect(error.message).toBe("the handler failed"));
   expect(await second.promise).toBe(passes);
+});
+
+test("of messages together those pass that are new, each once", async () => {
+  const [known, fresh, twice] = [newId(), newId(), newId()];
+  await pass(known);
+  const ids = [twice, known, fresh, twice];
+  const passed = await transaction(sql, (tx) => rememberAll(tx, "test__moves", ids));
+  expect([...passed].sort()).toEqual([fresh, twice].sort());
+  expect(await pass(fresh)).toBe(false);
 });

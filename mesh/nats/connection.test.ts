@@ -1,18 +1,25 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, inject, test } from "vitest";
+import { findOnPath } from "../../tools/local/executables.ts";
+import { startNats } from "../../tools/local/nats-server.ts";
 import { freePort } from "../../tools/local/ports.ts";
 import { silentLog } from "../core/log.ts";
 import { atEnd } from "../testing/at-end.ts";
-import { testBroker } from "../testing/broker.ts";
+import { TEST_BROKER_PREFIX, testBroker } from "../testing/broker.ts";
 import { recordingLog } from "../testing/log.ts";
+import { natsAccount } from "../testing/nats-account.ts";
 import { until } from "../testing/until.ts";
-import { type Nats, openNats } from "./connection.ts";
+import { type Nats, type NatsOptions, openNats } from "./connection.ts";
 
 const broker = await testBroker();
 const never = new AbortController().signal;
 
-function open(url = broker.url, log = silentLog): Nats {
-  const nats = openNats({ url, name: "test", log });
+function open(url = broker.url, log = silentLog, more: Partial<NatsOptions> = {}): Nats {
+  const nats = openNats({ url, name: "test", log, ...more });
   atEnd(() => nats.close());
   return nats;
 }
@@ -81,6 +88,33 @@ test("a broker that is killed is noticed like one that stops", async () => {
   await second.connection.flush();
 });
 
+test("a broker that begins to count its clients anew has a new connection all the same", async () => {
+  // As much of a broker as it takes to be connected to. Every client of it is its first, as after its disk was wiped.
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("data", (data) => {
+      for (const _ of String(data).matchAll(/PING\r\n/g)) socket.write("PONG\r\n");
+    });
+    socket.write(
+      'INFO {"server_id":"S","version":"2.9.10","proto":1,"headers":true,"max_payload":1024,"client_id":1}\r\n',
+    );
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", () => resolve()));
+  atEnd(async () => void server.close());
+  const nats = open(`nats://127.0.0.1:${port}`);
+  const first = await nats.online(never);
+  const firstId = first.connection.info?.client_id;
+  for (const socket of sockets) socket.destroy();
+  await until(() => first.lost.aborted);
+  const second = await nats.online(never);
+  expect([firstId, second.connection.info?.client_id]).toEqual([1, 1]);
+  expect(second).not.toBe(first);
+  expect(second.lost.aborted).toBe(false);
+});
+
 test("who waits for a connection can give up, for the reason that it has", async () => {
   const nats = open("nats://127.0.0.1:1");
   const giveUp = new AbortController();
@@ -101,6 +135,33 @@ test("what was published before the connection was closed has left", async () =>
   let last = "";
   for await (const message of received) last = message.string();
   expect(last).toBe("49");
+});
+
+test("so has more than the network takes at once", async () => {
+  const [sender, receiver] = [open(), open()];
+  const { connection } = await receiver.online(never);
+  let received = 0;
+  connection.subscribe("parting.many", { callback: () => void received++ });
+  await connection.flush();
+  const online = await sender.online(never);
+  const payload = new Uint8Array(200_000);
+  for (let n = 0; n < 100; n++) online.connection.publish("parting.many", payload);
+  await sender.close();
+  // The broker has all of it by now, and sends it before its answer.
+  await connection.flush();
+  expect(received).toBe(100);
+});
+
+test("closing does not wait for a broker that does not answer", async () => {
+  const nats = open();
+  const { connection } = await nats.online(never);
+  broker.kill("SIGSTOP");
+  try {
+    await nats.close();
+  } finally {
+    broker.kill("SIGCONT");
+  }
+  expect(connection.isClosed()).toBe(true);
 });
 
 test("closing ends it, whatever it is doing: standing, dialling, waiting, or closed", async () => {
@@ -154,6 +215,85 @@ test.each([
   const { connection } = await open(`nats://${shown}127.0.0.1:${port}`).online(never);
   await connection.flush();
 });
+
+/** Starts a broker with these settings, files of which are in the folder that it gets. */
+async function brokerWith(settings: (dir: string) => Promise<string> | string) {
+  const dir = mkdtempSync(join(inject("testDir"), TEST_BROKER_PREFIX));
+  atEnd(async () => rmSync(dir, { recursive: true, force: true }));
+  const configFile = join(dir, "broker.conf");
+  writeFileSync(configFile, await settings(dir));
+  const server = await startNats({
+    binary: inject("natsServer"),
+    dataDir: dir,
+    port: await freePort(),
+    configFile,
+    log: () => {},
+  });
+  atEnd(() => server.stop());
+  return { url: server.url, dir };
+}
+
+test("a broker that asks for credentials is shown those of the file, and lets nobody in without them", async () => {
+  const { config, creds } = natsAccount();
+  const { url, dir } = await brokerWith(() => config);
+  const credsFile = join(dir, "user.creds");
+  writeFileSync(credsFile, creds);
+  const { connection } = await open(url, silentLog, { credsFile }).online(never);
+  await connection.flush();
+
+  const foreign = join(dir, "foreign.creds");
+  writeFileSync(foreign, natsAccount().creds);
+  for (const others of [{}, { credsFile: foreign }])
+    expect(await reasonAgainst(url, others)).toMatch(/authorization violation/i);
+});
+
+const openssl = await findOnPath("openssl");
+
+/** Makes an authority and, signed by it, what a server of this name shows. Returns the broker's settings. */
+async function certify(dir: string, name = "localhost"): Promise<string> {
+  const run = (...args: string[]) => promisify(execFile)("openssl", args, { cwd: dir });
+  const key = (of: string) => ["-newkey", "rsa:2048", "-nodes", "-keyout", `${of}.key`, "-subj", `/CN=${of}`];
+  await run("req", "-x509", ...key("ca"), "-days", "2", "-out", "ca.pem");
+  await run("req", ...key("server"), "-out", "server.csr");
+  writeFileSync(join(dir, "names"), `subjectAltName=DNS:${name}\n`);
+  const signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"];
+  await run("x509", "-req", "-in", "server.csr", ...signing, "-out", "server.pem");
+  return `tls { cert_file: "${join(dir, "server.pem")}", key_file: "${join(dir, "server.key")}" }\n`;
+}
+
+/** Why a broker is not connected to, as the log says it. */
+async function reasonAgainst(url: string, more: Partial<NatsOptions>): Promise<unknown> {
+  const { log, lines } = recordingLog();
+  const nats = open(url, log, more);
+  const [line] = await until(() => lines.length > 0 && lines);
+  await nats.close();
+  return line?.error;
+}
+
+// Certificates are made with openssl; without it there are none.
+test.skipIf(openssl === undefined)(
+  "a broker that encrypts is believed if the authority of the file has signed for its name, and else is not",
+  async () => {
+    const { url, dir } = await brokerWith((dir) => certify(dir));
+    const named = url.replace("127.0.0.1", "localhost");
+    const encrypted = named.replace("nats:", "tls:");
+    const caFile = join(dir, "ca.pem");
+    for (const each of [named, encrypted]) {
+      const { connection } = await open(each, silentLog, { caFile }).online(never);
+      expect(connection.info?.tls_required).toBe(true);
+      await connection.flush();
+    }
+    const other = mkdtempSync(join(dir, "other-"));
+    await certify(other);
+    expect(await reasonAgainst(encrypted, {})).toMatch(/certificate/);
+    expect(await reasonAgainst(encrypted, { caFile: join(other, "ca.pem") })).toMatch(/certificate/);
+
+    const elsewhere = await brokerWith((dir) => certify(dir, "nats.example"));
+    const misnamed = elsewhere.url.replace("nats://127.0.0.1", "tls://localhost");
+    const reason = await reasonAgainst(misnamed, { caFile: join(elsewhere.dir, "ca.pem") });
+    expect(reason).toMatch(/does not match/);
+  },
+);
 
 test("a connection that the client has given up for good is replaced", async () => {
   const nats = open();

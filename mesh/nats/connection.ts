@@ -4,12 +4,13 @@ import { connect } from "@nats-io/transport-node";
 import { systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
+import { raceSignal } from "../core/race.ts";
 
 /** The broker, as a service knows it. It may be away at any time, at the start too. */
 export interface Nats {
   /** Resolves with the connection once it stands; rejects only when the signal aborts. */
   online(signal: AbortSignal): Promise<Online>;
-  /** Lets the connection go after what was sent has left. Safe to call twice. */
+  /** Lets the connection go after what was sent has arrived, or after a second. Safe to call twice. */
   close(): Promise<void>;
 }
 
@@ -18,6 +19,8 @@ export interface Online {
   readonly connection: NatsConnection;
   /** Aborts when this connection is lost: what was asked on it and not answered never will be. */
   readonly lost: AbortSignal;
+  /** How many nodes of the broker are to keep each stream and bucket, at least. */
+  readonly replicas: number;
 }
 
 /** Where the broker is. */
@@ -30,12 +33,15 @@ export interface NatsOptions {
   readonly caFile?: string;
   /** What the subjects begin with on which answers come: a server can keep others from listening there. Defaults to `_INBOX`. */
   readonly inboxPrefix?: string;
+  /** How many nodes of the broker are to keep each stream and bucket, at least. Defaults to 1. */
+  readonly replicas?: number;
   /** Shown in the broker's list of connections. */
   readonly name: string;
   readonly log: Log;
 }
 
 const RECONNECT_MS = 250;
+const ARRIVE_WITHIN_MS = 1_000;
 
 /**
  * Connects in the background and for ever. A new {@link Online} begins with each connection: the client drops what it
@@ -43,10 +49,12 @@ const RECONNECT_MS = 250;
  * requests with `lost`.
  */
 export function openNats(options: NatsOptions): Nats {
-  const { name, log, inboxPrefix } = options;
+  const { name, log, inboxPrefix, replicas = 1 } = options;
   const closing = new AbortController();
   let state = Promise.withResolvers<Online>();
   let opened: NatsConnection | undefined;
+  /** Of the connection that stands, or of the last one. */
+  let lostOfLast = AbortSignal.abort();
 
   const running = run().catch((error) => log.error({ err: error }, "the NATS connection ended"));
 
@@ -99,8 +107,16 @@ export function openNats(options: NatsOptions): Nats {
 
   function begin(connection: NatsConnection): AbortController {
     const lost = new AbortController();
-    state.resolve({ connection, lost: lost.signal });
+    lostOfLast = lost.signal;
+    state.resolve({ connection, lost: lost.signal, replicas });
     return lost;
+  }
+
+  /** The client's own close drops what the network has not taken yet: answers to messages, for one. */
+  async function untilArrived(connection: NatsConnection, lost: AbortSignal): Promise<void> {
+    if (lost.aborted) return;
+    const giveUp = AbortSignal.any([lost, AbortSignal.timeout(ARRIVE_WITHIN_MS)]);
+    await raceSignal(connection.flush(), giveUp).catch(() => {});
   }
 
   return {
@@ -114,6 +130,7 @@ export function openNats(options: NatsOptions): Nats {
     },
     async close() {
       closing.abort();
+      if (opened) await untilArrived(opened, lostOfLast);
       await opened?.close();
       await running;
     },

@@ -9,7 +9,8 @@ import {
 import { LRUCache } from "lru-cache";
 import { type CachePolicy, policies as readPolicies } from "../contract/policy.ts";
 import { systemClock } from "../core/clock.ts";
-import { asPartOf, callOf, newCall, type Request, type Surroundings } from "./call.ts";
+import { NEVER, onAbort } from "../core/signal.ts";
+import { asPartOf, type Call, callOf, newCall, type Request, type Surroundings } from "./call.ts";
 import { mayRetry } from "./classify.ts";
 import { isDegraded } from "./degraded.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -91,12 +92,22 @@ export function answerCache(options: AnswerCacheOptions = {}): AnswerCache {
     }
   }
 
-  const interceptor: Interceptor = (next) => async (request) => {
+  const interceptor: Interceptor = (next) => (request) => {
     const call = callOf(request, options);
     const { cache } = call.policy;
     const key = cache && !request.stream ? keyOf(request, cache) : undefined;
-    if (!cache || key === undefined || request.stream) return next(request);
+    return cache && key !== undefined && !request.stream
+      ? answer(next, request, call, cache, key)
+      : next(request);
+  };
 
+  async function answer(
+    next: Parameters<Interceptor>[0],
+    request: UnaryRequest,
+    call: Call,
+    cache: CachePolicy,
+    key: string,
+  ): Promise<UnaryResponse> {
     const found = kept.get(key);
     const ageMs = found ? clock.now() - found.atMs : Number.POSITIVE_INFINITY;
     if (found?.error && ageMs < cache.negativeTtlMs) {
@@ -114,7 +125,7 @@ export function answerCache(options: AnswerCacheOptions = {}): AnswerCache {
 
     const waiting = new AbortController();
     const leave = () => waiting.abort(callerLeft(request.signal.reason));
-    request.signal.addEventListener("abort", leave, { once: true });
+    const stay = onAbort(request.signal, leave);
     const leftMs = call.deadlineMs - clock.now();
     const cancelTimer =
       leftMs === Number.POSITIVE_INFINITY
@@ -140,9 +151,9 @@ export function answerCache(options: AnswerCacheOptions = {}): AnswerCache {
       }
     } finally {
       cancelTimer();
-      request.signal.removeEventListener("abort", leave);
+      stay();
     }
-  };
+  }
 
   return {
     interceptor,
@@ -160,7 +171,6 @@ export function answerCache(options: AnswerCacheOptions = {}): AnswerCache {
   };
 }
 
-const NEVER = new AbortController().signal;
 // Each byte is one character, whatever it is.
 const bytesAsText = new TextDecoder("latin1");
 

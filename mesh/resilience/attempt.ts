@@ -3,12 +3,15 @@ import {
   ConnectError,
   type Interceptor,
   type StreamResponse,
+  type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { systemClock } from "../core/clock.ts";
+import { LazyAbort, onAbort } from "../core/signal.ts";
 import {
   type Attempt,
+  abortKey,
   attemptOf,
   type Call,
   callOf,
@@ -56,7 +59,7 @@ export function attemptTimeout(options: AttemptOptions = {}): Interceptor {
     request.contextValues.set(timeoutKey, timeoutMs);
 
     return new Promise<UnaryResponse | StreamResponse>((resolve, reject) => {
-      const controller = new AbortController();
+      const abort = new LazyAbort();
       const parent = request.signal;
       let lose: (error: unknown) => void = reject;
       let isOver = false;
@@ -66,13 +69,13 @@ export function attemptTimeout(options: AttemptOptions = {}): Interceptor {
         isOver = true;
         cancelTimer();
         idle.stop();
-        parent.removeEventListener("abort", leave);
+        stay();
         return true;
       };
       const fail = (error: ConnectError) => {
         if (!end()) return;
         lose(error);
-        controller.abort(error);
+        abort.abort(error);
       };
       const leave = () => fail(callerLeft(parent.reason));
       const timeOut = () => {
@@ -85,12 +88,12 @@ export function attemptTimeout(options: AttemptOptions = {}): Interceptor {
       const idle = request.stream
         ? idleTimer(clock, call.policy.idleTimeoutMs, () => fail(idled()))
         : NO_IDLE_TIMER;
-      parent.addEventListener("abort", leave, { once: true });
+      const stay = onAbort(parent, leave);
       if (parent.aborted) return leave();
 
       const sent = request.stream
-        ? { ...request, signal: controller.signal, message: touching(request.message, idle) }
-        : { ...request, signal: controller.signal };
+        ? { ...request, signal: abort.signal, message: touching(request.message, idle) }
+        : withSignal(request, abort);
       next(sent).then(
         (response) => {
           if (isOver) return;
@@ -134,6 +137,17 @@ function ownTimeoutMs(
   const p99 = latencies?.percentile(0.99);
   if (p99 === undefined) return Number.POSITIVE_INFINITY;
   return Math.min(Math.max(TIMES_P99 * p99, MIN_ATTEMPT_MS), policy.timeoutMs / 2);
+}
+
+/** The request with the attempt's own signal, which is made when somebody looks at it. */
+function withSignal(request: UnaryRequest, abort: LazyAbort): UnaryRequest {
+  request.contextValues.set(abortKey, abort);
+  return {
+    ...request,
+    get signal() {
+      return abort.signal;
+    },
+  };
 }
 
 function isOverdue(error: unknown): boolean {

@@ -79,6 +79,8 @@ describe("a closed breaker", () => {
     expect(changes).toEqual(["CLOSED-OPEN CONSECUTIVE"]);
   });
 
+  // C1 is resilience4j's CircuitBreakerStateMachineTest (shouldOpenAfterFailureRateThresholdExceeded, ...Exceeded2, and
+  // those of slow calls); cold starts, probes and waits are the cases of Linkerd's tests of its breaker/unified.rs.
   describe.each([
     ["of time", { timeMs: 20_000 }],
     ["of calls", { calls: 20 }],

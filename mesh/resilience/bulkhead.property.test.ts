@@ -56,7 +56,7 @@ test("a bulkhead never holds more than it may, loses no place, keeps the order a
             const isFree = places.inflight < sizes.maxConcurrent;
             const isQueued = waiting().length < sizes.maxQueue;
             callers.push(caller);
-            places.enter(each.leftMs, caller.leaving.signal).then(
+            Promise.try(() => places.enter(each.leftMs, caller.leaving.signal)).then(
               (give) => {
                 caller.answer = { end: give };
                 running.push(give);

@@ -15,7 +15,7 @@ function bounded(maxConcurrent: number, maxQueue = 0) {
   const entered: string[] = [];
   /** Enters under a name; those who got in are noted in their order. */
   function enter(name = "", { leftMs = 10_000, signal = new AbortController().signal } = {}) {
-    const place = places.enter(leftMs, signal);
+    const place = Promise.try(() => places.enter(leftMs, signal));
     place.then(
       () => void entered.push(name),
       () => {},

@@ -5,10 +5,10 @@ import { callerLeft, rejection } from "./rejection.ts";
 /** Bounds how many calls are under way. */
 export interface Bulkhead {
   /**
-   * Resolves to the function that gives the place back. Rejects with BULKHEAD_FULL if there is no place, and none
-   * comes free within a part of the time that is left.
+   * The function that gives the place back, at once if there is one. Throws BULKHEAD_FULL if there is no place, and
+   * rejects with it if none comes free within a part of the time that is left.
    */
-  enter(leftMs: number, signal: AbortSignal): Promise<() => void>;
+  enter(leftMs: number, signal: AbortSignal): (() => void) | Promise<() => void>;
   readonly inflight: number;
   readonly limit: number;
 }
@@ -40,7 +40,7 @@ export function bulkhead({ maxConcurrent, maxQueue }: BulkheadPolicy, clock: Clo
   };
 
   return {
-    async enter(leftMs, signal) {
+    enter(leftMs, signal) {
       if (signal.aborted) throw callerLeft(signal.reason);
       if (inflight < maxConcurrent) {
         inflight++;

@@ -8,6 +8,7 @@ import {
 import type { MethodPolicy as MethodOptions } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import { type MethodPolicy, type Policies, policies } from "../contract/policy.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import type { LazyAbort } from "../core/signal.ts";
 import { readTimeoutMs } from "./timeout-header.ts";
 
 /** A request as interceptors see it. */
@@ -93,22 +94,39 @@ export function asAttempt<R extends Request>(request: R, attempt: Attempt): R {
   return { ...request, contextValues: valuesOver(request.contextValues).set(attemptKey, attempt) };
 }
 
+/** Ends an attempt, for a transport that can do without a signal. */
+export const abortKey = createContextKey<LazyAbort | undefined>(undefined);
+
 /** How long an attempt may take, in milliseconds, for the transport to tell the server; Infinity for ever. */
 export const timeoutKey = createContextKey(Number.POSITIVE_INFINITY);
 
 /** Values of their own over others, which stay as they are: a caller may use the same ones for many calls. */
 export function valuesOver(below: ContextValues): ContextValues {
-  const own = new Map<symbol, unknown>();
-  const values: ContextValues = {
-    get: <T>(key: ContextKey<T>) => (own.has(key.id) ? (own.get(key.id) as T) : below.get(key)),
-    set<T>(key: ContextKey<T>, value: T) {
-      own.set(key.id, value);
-      return values;
-    },
-    delete(key) {
-      own.set(key.id, key.defaultValue);
-      return values;
-    },
-  };
-  return values;
+  return new ValuesOver(below);
+}
+
+/** Each layer of a call adds one or two, so a list is searched faster than a map is made. */
+class ValuesOver implements ContextValues {
+  readonly #below: ContextValues;
+  readonly #ids: symbol[] = [];
+  readonly #values: unknown[] = [];
+
+  constructor(below: ContextValues) {
+    this.#below = below;
+  }
+
+  get<T>(key: ContextKey<T>): T {
+    const at = this.#ids.indexOf(key.id);
+    return at < 0 ? this.#below.get(key) : (this.#values[at] as T);
+  }
+
+  set<T>(key: ContextKey<T>, value: T): this {
+    const at = this.#ids.indexOf(key.id);
+    this.#values[at < 0 ? this.#ids.push(key.id) - 1 : at] = value;
+    return this;
+  }
+
+  delete(key: ContextKey<unknown>): this {
+    return this.set(key, key.defaultValue);
+  }
 }

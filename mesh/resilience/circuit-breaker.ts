@@ -1,10 +1,10 @@
-import type { Interceptor } from "@connectrpc/connect";
+import type { Interceptor, StreamResponse } from "@connectrpc/connect";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { policies as readPolicies } from "../contract/policy.ts";
 import { systemClock } from "../core/clock.ts";
-import { type Breaker, breaker } from "./breaker.ts";
+import { type Breaker, breaker, type Permit } from "./breaker.ts";
 import { type Call, callOf, type Request, type Surroundings } from "./call.ts";
-import { type Health, healthOf } from "./classify.ts";
+import { healthOf } from "./classify.ts";
 import type { Latencies } from "./latency.ts";
 import { outcomeOf } from "./outcome.ts";
 import { rejection } from "./rejection.ts";
@@ -36,32 +36,46 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Interceptor
       throw rejection(MeshError.BREAKER_OPEN, "the endpoint has failed too often of late; nothing was sent");
     }
     const startedMs = clock.now();
-    const judge = (error: unknown): Health => {
-      const tookMs = clock.now() - startedMs;
-      return healthOf(outcomeOf(error), isLong(tookMs, callOf(request, options), latenciesOf?.(request)));
-    };
     try {
       const response = await next(request);
-      let hasBegun = false;
-      const begin = () => {
-        hasBegun = true;
-        permit?.record("SUCCESS", clock.now() - startedMs);
-      };
-      // Up to its first message a server's stream may still be one that was refused.
-      const isServers = request.method.methodKind === "server_streaming";
-      if (!response.stream || !isServers) begin();
-      if (!response.stream) return response;
-      const end = (error: unknown) => {
-        // Once it has begun it may well last until its deadline: that is no failure.
-        if (hasBegun) permit?.broke(healthOf(outcomeOf(error)));
-        else permit?.record(judge(error), clock.now() - startedMs);
-      };
-      return { ...response, message: watching(response.message, begin, end) };
+      if (response.stream) return watched(response, request, permit, startedMs);
+      permit?.record("SUCCESS", clock.now() - startedMs);
+      return response;
     } catch (error) {
-      permit?.record(judge(error), clock.now() - startedMs);
+      failed(request, permit, startedMs, error);
       throw error;
     }
   };
+
+  function failed(request: Request, permit: Permit | undefined, startedMs: number, error: unknown): void {
+    const tookMs = clock.now() - startedMs;
+    const health = healthOf(
+      outcomeOf(error),
+      isLong(tookMs, callOf(request, options), latenciesOf?.(request)),
+    );
+    permit?.record(health, tookMs);
+  }
+
+  function watched(
+    response: StreamResponse,
+    request: Request,
+    permit: Permit | undefined,
+    startedMs: number,
+  ): StreamResponse {
+    let hasBegun = false;
+    const begin = () => {
+      hasBegun = true;
+      permit?.record("SUCCESS", clock.now() - startedMs);
+    };
+    // Up to its first message a server's stream may still be one that was refused.
+    if (request.method.methodKind !== "server_streaming") begin();
+    const end = (error: unknown) => {
+      // Once it has begun it may well last until its deadline: that is no failure.
+      if (hasBegun) permit?.broke(healthOf(outcomeOf(error)));
+      else failed(request, permit, startedMs, error);
+    };
+    return { ...response, message: watching(response.message, begin, end) };
+  }
 }
 
 /** An endpoint is to blame for a deadline that passed only if it had as much time as it usually needs. */

@@ -28,7 +28,7 @@ export function totalDeadline(options: DeadlineOptions = {}): Interceptor {
   const { clock = systemClock, policies = readPolicies(), onRejected } = options;
   const { callerLeftMs = () => Number.POSITIVE_INFINITY, askedMs = ({ header }) => readTimeoutMs(header) } =
     options;
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const policy = policyOf(request, policies);
     const leftMs = Math.min(
       callerLeftMs() - RESERVE_MS,
@@ -38,7 +38,7 @@ export function totalDeadline(options: DeadlineOptions = {}): Interceptor {
     if (leftMs < MIN_TIMEOUT_MS) {
       onRejected?.();
       const text = "no time is left for the call; it was not sent";
-      throw rejection(MeshError.DEADLINE_BUDGET_EXHAUSTED, text, "TOTAL_TIMEOUT");
+      return Promise.reject(rejection(MeshError.DEADLINE_BUDGET_EXHAUSTED, text, "TOTAL_TIMEOUT"));
     }
     return next(asPartOf(request, newCall(request, policy, clock.now() + leftMs)));
   };

@@ -35,6 +35,7 @@ import { latencies } from "./latency.ts";
 import { outcomeOf } from "./outcome.ts";
 import { HEDGE_LOST, rejection } from "./rejection.ts";
 import { isRetryExhausted } from "./retry.ts";
+import { hedgeBudgets, retryBudget, retryThrottle } from "./retry-gate.ts";
 
 type Hedge = Omit<MessageInitShape<typeof HedgeSchema>, "$typeName">;
 
@@ -231,6 +232,46 @@ describe("what bounds hedges", () => {
     }
     expect(seen.length).toBeGreaterThan(300);
     expect(seen.length / 300).toBeLessThanOrEqual(1.07);
+  });
+
+  test("is the gate of the target too, which hedges share with retries; what it refuses costs the method nothing", async () => {
+    const clock = manualClock();
+    const gate = retryBudget({ ratio: 0.2, minPerSecond: 0.1, ttlMs: 10_000 }, clock);
+    const budgets = hedgeBudgets(clock);
+    const { call, seen } = hedging([{ answer: "slow", afterMs: 31 }], { gateOf: () => gate, budgets });
+    const hedged = method();
+    await call(unaryRequest(hedged));
+    expect(seen).toHaveLength(2);
+    expect(gate.balance()).toBeCloseTo(0.2);
+    await call(unaryRequest(hedged));
+    expect(seen).toHaveLength(3);
+    expect(gate.balance()).toBeCloseTo(0.4);
+    expect(Object.values(budgets.balances())).toEqual([1]);
+  });
+
+  test("is a throttle that hears of every attempt: no hedge while more fails than succeeds (A6)", async () => {
+    const gate = retryThrottle({ maxTokens: 4, tokenRatio: 1 });
+    const answers = { answer: "well" };
+    const steps = [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, answers, answers, UNAVAILABLE];
+    const { call, seen } = hedging(steps, { gateOf: () => gate });
+    const attempts = async () => {
+      const before = seen.length;
+      await call();
+      return seen.length - before;
+    };
+    expect([await attempts(), await attempts()]).toEqual([2, 1]);
+    expect([await attempts(), await attempts(), gate.balance()]).toEqual([1, 1, 1]);
+    expect(await attempts()).toBe(1);
+  });
+
+  test("counts the call of a caller that itself retries for less", async () => {
+    const clock = manualClock();
+    const gate = retryBudget({ ratio: 0.2, minPerSecond: 0, ttlMs: 10_000 }, clock);
+    const budgets = hedgeBudgets(clock);
+    const { call } = hedging([{ answer: "fast" }], { gateOf: () => gate, budgets, share: () => 0.5 });
+    await call();
+    expect(gate.balance()).toBeCloseTo(0.1);
+    expect(Object.values(budgets.balances())).toEqual([0.5]);
   });
 
   test("is one budget for each method", async () => {

@@ -6,8 +6,8 @@ import { MIN_TIMEOUT_MS } from "./deadline.ts";
 import type { Latencies } from "./latency.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { callerLeft, HEDGE_LOST } from "./rejection.ts";
-import { markRetryExhausted } from "./retry.ts";
-import { type RetryGate, retryBudget } from "./retry-gate.ts";
+import { isHeldAgainst, markRetryExhausted } from "./retry.ts";
+import { type HedgeBudgets, hedgeBudgets, type RetryGate } from "./retry-gate.ts";
 import { transparentRetries } from "./transparent.ts";
 
 /** What hedges are bounded by, and who is told. */
@@ -16,40 +16,39 @@ export interface HedgeOptions extends Surroundings {
   readonly latenciesOf?: (request: Request) => Latencies | undefined;
   /** True while the target is so busy that more calls would only slow it down. */
   readonly isBusy?: (request: Request) => boolean;
+  /** The gate of the target that a request goes to, which hedges share with retries. Defaults to none. */
+  readonly gateOf?: (request: Request) => RetryGate;
+  /** What hedges may add to each method besides. Defaults to budgets of this interceptor's own. */
+  readonly budgets?: HedgeBudgets;
+  /** The share with which a call counts towards both: less than 1 for the call of a caller that itself retries. */
+  readonly share?: () => number;
   readonly onRetry?: (request: Request, how: "transparent", delayMs: number) => void;
   readonly onHedge?: (request: Request) => void;
   readonly onHedgeWon?: (request: Request) => void;
 }
 
-const BUDGET_TTL_MS = 10_000;
 const MIN_DELAY_MS = 1;
 
 /**
  * Makes another attempt beside one that is slow, for methods whose policy says `hedge`; the first good answer wins and
- * the others are given up (gRFC A6; Dean and Barroso, "The Tail at Scale"). Each hedge is asked of a budget, which
- * grpc-js and others leave out: without one hedging multiplies the load just when the target is slow. What never left
- * or was refused unread is made good as it is without hedging, and costs no budget.
+ * the others are given up (gRFC A6; Dean and Barroso, "The Tail at Scale"). Each hedge is asked of a budget of its
+ * method and of the target's gate, which grpc-js and others leave out: without them hedging multiplies the load just when
+ * the target is slow. What never left or was refused unread is made good as it is without hedging, and costs neither.
  */
 export function hedge(options: HedgeOptions = {}): Interceptor {
-  const { clock = systemClock, latenciesOf, isBusy = () => false, onRetry, onHedge, onHedgeWon } = options;
-  const budgets = new Map<string, RetryGate>();
-
-  const budgetOf = (name: string, ratio: number) => {
-    let budget = budgets.get(name);
-    if (!budget) {
-      budget = retryBudget({ ratio, minPerSecond: 0, ttlMs: BUDGET_TTL_MS }, clock);
-      budgets.set(name, budget);
-    }
-    return budget;
-  };
+  const { clock = systemClock, latenciesOf, isBusy = () => false, gateOf, share } = options;
+  const { budgets = hedgeBudgets(clock), onRetry, onHedge, onHedgeWon } = options;
 
   return (next) => (original) => {
     const call = callOf(original, options);
     const { hedge: policy, name } = call.policy;
     if (!policy || original.stream) return next(original);
     const request: UnaryRequest = asPartOf(original, call);
-    const budget = budgetOf(name, policy.maxExtraLoad);
-    budget.deposit();
+    const budget = budgets.of(name, policy.maxExtraLoad);
+    const gate = gateOf?.(request);
+    const counts = share?.();
+    budget.deposit(counts);
+    gate?.deposit(counts);
 
     const { delay, maxAttempts } = policy;
     const delayMs = "fixedMs" in delay ? delay.fixedMs : latenciesOf?.(request)?.percentile(delay.percentile);
@@ -79,7 +78,12 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
       };
       // One that stands in for an attempt that failed runs beside nothing, and slows nothing down.
       const mayHedge = () =>
-        sent < maxAttempts && (active.size === 0 || !isBusy(request)) && budget.tryWithdraw(sent - 1);
+        sent < maxAttempts && (active.size === 0 || !isBusy(request)) && mayWithdraw(sent - 1);
+      // Asked of both before it is taken from either.
+      const mayWithdraw = (taken: number) =>
+        budget.mayWithdraw(taken) &&
+        (gate === undefined || gate.tryWithdraw(taken)) &&
+        budget.tryWithdraw(taken);
 
       function tryHedge(): void {
         if (isOver) return;
@@ -101,6 +105,7 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
           (response) => {
             active.delete(controller);
             if (number > 1 && !isOver) onHedgeWon?.(request);
+            gate?.ended(false);
             settle(() => resolve(response), HEDGE_LOST);
           },
           (error) => {
@@ -130,6 +135,7 @@ export function hedge(options: HedgeOptions = {}): Interceptor {
 
       function failed(error: unknown, outcome: Outcome): void {
         lastError = error;
+        if (isHeldAgainst(outcome, call)) gate?.ended(true);
         const { kind, pushbackMs = 0 } = outcome;
         const leftMs = call.deadlineMs - clock.now();
         if (kind !== "LOCAL_REJECT" && isFatal(outcome)) {

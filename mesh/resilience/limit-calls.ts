@@ -23,7 +23,8 @@ export function limitCalls(options: LimitCallsOptions = {}): Interceptor {
     const leftMs = callOf(request, options).deadlineMs - clock.now();
     let leave: () => void;
     try {
-      leave = await bulkheadOf(request).enter(leftMs, request.signal);
+      const place = bulkheadOf(request).enter(leftMs, request.signal);
+      leave = place instanceof Promise ? await place : place;
     } catch (error) {
       if (!request.signal.aborted) onRejected?.(request);
       throw error;

@@ -17,6 +17,9 @@ function limited(options: Gradient2Options = {}) {
   return { clock, limiter, second, seconds };
 }
 
+// Nobody publishes vectors of Gradient2. What Netflix's VegasLimitTest asks of a limiter holds of this one too: growth and
+// that of a large limit, no change within thresholds, shrinking, with smoothing and without. Its tests of partitions do not
+// apply: criticalities have ceilings here, no parts of their own.
 test("begins where it is told, within its bounds", () => {
   expect(limited().limiter.limit()).toBe(20);
   expect(limited({ initial: 1 }).limiter.limit()).toBe(8);

@@ -18,7 +18,7 @@ const LOST_IN_BROWSER =
  * Innermost, next to the transport.
  */
 export function normaliseOutcomes(): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const fail = (error: unknown): never => {
       if (request.signal.aborted || deliveryOf(error)) throw error;
       const delivery = deliveryBehind(error);
@@ -26,8 +26,10 @@ export function normaliseOutcomes(): Interceptor {
       const cause = new DeliveryError(delivery, "the connection failed", error);
       throw new ConnectError(TEXT[delivery], Code.Unavailable, undefined, undefined, cause);
     };
-    const response = await next(request).catch(fail);
-    return response.stream ? { ...response, message: failing(response.message, fail) } : response;
+    return next(request).then(
+      (response) => (response.stream ? { ...response, message: failing(response.message, fail) } : response),
+      fail,
+    );
   };
 }
 

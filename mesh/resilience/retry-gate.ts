@@ -96,3 +96,29 @@ export function retryThrottle({
     balance: () => Math.max(0, tokens - maxTokens / 2),
   };
 }
+
+/** What hedges may add to the calls of each method; one for each target and process. */
+export interface HedgeBudgets {
+  /** The budget of a method, by its full name: a share of its calls, and nothing for who calls seldom. */
+  of(method: string, ratio: number): RetryGate;
+  /** How many hedges each method could have now, of those that were called. */
+  balances(): Readonly<Record<string, number>>;
+}
+
+const HEDGE_TTL_MS = 10_000;
+
+/** Makes budgets as they are asked for. */
+export function hedgeBudgets(clock: Clock): HedgeBudgets {
+  const budgets = new Map<string, RetryGate>();
+  return {
+    of(method, ratio) {
+      let budget = budgets.get(method);
+      if (!budget) {
+        budget = retryBudget({ ratio, minPerSecond: 0, ttlMs: HEDGE_TTL_MS }, clock);
+        budgets.set(method, budget);
+      }
+      return budget;
+    },
+    balances: () => Object.fromEntries([...budgets].map(([method, budget]) => [method, budget.balance()])),
+  };
+}

@@ -139,18 +139,21 @@ export function markRetryExhausted(error: unknown): void {
  * True if a throttle counts the outcome as a failure: one that is retried, or that asks not to be (gRFC A6). A server
  * that refuses a bad request works.
  */
-function isHeldAgainst(outcome: Outcome, { policy }: Call): boolean {
+export function isHeldAgainst(outcome: Outcome, { policy }: Call): boolean {
   const { pushbackMs } = outcome;
   return (pushbackMs !== undefined && pushbackMs < 0) || mayRetry(outcome, { policy, hasKey: true });
 }
 
-async function makeAttempt(
+function makeAttempt(
   next: Parameters<Interceptor>[0],
   request: Request,
   attempt: Attempt,
 ): Promise<UnaryResponse | StreamResponse> {
-  const response = await next(asAttempt(request, attempt));
-  return response.stream && request.method.methodKind === "server_streaming" ? peekFirst(response) : response;
+  const answer = next(asAttempt(request, attempt));
+  if (request.method.methodKind !== "server_streaming") return answer;
+  return answer.then<UnaryResponse | StreamResponse>((response) =>
+    response.stream ? peekFirst(response) : response,
+  );
 }
 
 const always = () => true;

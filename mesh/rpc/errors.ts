@@ -32,6 +32,31 @@ export function markAsAnswer(error: unknown): unknown {
   return error;
 }
 
+// These say that the service looked at the call and will not do it; all else says that it could not.
+const REFUSALS: readonly Code[] = [
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.PermissionDenied,
+  Code.Unauthenticated,
+  Code.ResourceExhausted,
+  Code.FailedPrecondition,
+  Code.Aborted,
+  Code.OutOfRange,
+  Code.Unimplemented,
+];
+
+/**
+ * A refusal of a service that we called as one of our own, with its reason: for who passes calls on, to callers that know
+ * the contract of that service. Any other error stays what it is.
+ */
+export function asOwnRefusal(error: unknown): unknown {
+  if (!(error instanceof ConnectError) || !answers.has(error) || !REFUSALS.includes(error.code)) return error;
+  const own = new ConnectError(error.rawMessage, error.code, undefined, undefined, error);
+  own.details = error.details;
+  return own;
+}
+
 /** What our caller learns of an error of a service that we called. */
 function ofDependency(error: ConnectError): AppError {
   if (isRetryExhausted(error) || (outcomeOf(error).pushbackMs ?? 0) < 0) return retryExhausted(error);
@@ -70,6 +95,8 @@ function encode(error: AppError): ConnectError {
   const info = create(ErrorInfoSchema, { reason, domain, metadata });
   const encoded = new ConnectError(message, code, undefined, [{ desc: ErrorInfoSchema, value: info }], error);
   if (domain === MESH_DOMAIN && reason === RETRY_EXHAUSTED) encoded.metadata.set(PUSHBACK_HEADER, "-1");
+  // RFC 6750: how to ask again. REST and Connect show it as the header that HTTP knows.
+  if (code === Code.Unauthenticated) encoded.metadata.set("www-authenticate", "Bearer");
   if (violations.length > 0) {
     const fields = create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) });
     encoded.details.push({ desc: BadRequestSchema, value: fields });

@@ -1,11 +1,15 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { CustomerService } from "../../gen/shop/customer/v1/customer_service_pb.ts";
 import { ProductService, ReleaseStockResponseSchema } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { AppError } from "../core/errors.ts";
+import { childOf } from "../core/trace.ts";
+import { runWork } from "../core/work.ts";
 import { meshDatabase } from "../testing/mesh-database.ts";
+import { toyService } from "../testing/toy-service.ts";
 import { until } from "../testing/until.ts";
-import { KEPT_HOURS, once, pruneOnce, recall } from "./once.ts";
+import { once, pruneOnce, recall } from "./once.ts";
 import { transaction } from "./transaction.ts";
 
 const { sql } = await meshDatabase();
@@ -13,6 +17,8 @@ await sql`CREATE TABLE effect (request_id text)`;
 
 const { createProduct, releaseStock } = ProductService.method;
 const { createCustomer } = CustomerService.method;
+
+const WORK = { trace: childOf(undefined), requestId: "r1", deadlineMs: Number.POSITIVE_INFINITY };
 
 let count = 0;
 const newKey = (caller = "ada") => ({
@@ -41,9 +47,12 @@ const reasonOf = (call: Promise<unknown>) =>
     (error) => (error instanceof AppError ? error.reason : error),
   );
 
-/** Moves a result into the past. */
-const age = ({ requestId }: Key, minutes: number) =>
-  sql`UPDATE request SET created_at = now() - make_interval(mins => ${minutes}) WHERE request_id = ${requestId}`;
+const DAY_MIN = 24 * 60;
+
+/** Moves a result into the past: it was made so many minutes ago. */
+const age = ({ requestId }: Key, minutes: number) => sql`
+  UPDATE request SET created_at = made, expires_at = expires_at - (created_at - made)
+  FROM (SELECT now() - make_interval(mins => ${minutes}) AS made) AS past WHERE request_id = ${requestId}`;
 
 test("a repeated call gets the result of the first, to the byte, and has no effect", async () => {
   const key = newKey();
@@ -180,9 +189,9 @@ test("what was asked stays as it was", async () => {
 test("a result is kept for a day, and then the id is free", async () => {
   const key = newKey();
   await make(key, "cup-1");
-  await age(key, KEPT_HOURS * 60 - 1);
+  await age(key, DAY_MIN - 1);
   expect((await make(key, "cup-2")).product?.productId).toBe("cup-1");
-  await age(key, KEPT_HOURS * 60 + 1);
+  await age(key, DAY_MIN + 1);
   expect(await recall(sql, createProduct, key)).toBeUndefined();
   const other = { ...key, request: { product: { name: "Mug" } } };
   expect((await make(other, "mug-1")).product?.productId).toBe("mug-1");
@@ -196,13 +205,41 @@ test("what was done before is recalled, and what was not is not", async () => {
   expect((await recall(sql, createProduct, key))?.product?.productId).toBe("cup-1");
 });
 
-test("results older than a day are deleted, and no others", async () => {
+test("results whose time is over are deleted, and no others", async () => {
   const [old, fresh] = [newKey(), newKey()];
   for (const key of [old, fresh]) await make(key, "cup-1");
-  await age(old, KEPT_HOURS * 60 + 1);
-  await age(fresh, KEPT_HOURS * 60 - 1);
+  await age(old, DAY_MIN + 1);
+  await age(fresh, DAY_MIN - 1);
   expect(await transaction(sql, pruneOnce)).toBe(1);
   const left =
     await sql`SELECT request_id FROM request WHERE request_id IN ${sql([old.requestId, fresh.requestId])}`;
   expect(left.map((row) => row.request_id)).toEqual([fresh.requestId]);
+});
+
+test("a result is kept for as long as the contract says, and for as long as the deployment says if that is longer", async () => {
+  const hour = toyService({ order: { dedupeTtl: durationFromMs(3_600_000) } }).method.order;
+  const ask = (key: Key) =>
+    transaction(sql, (tx) =>
+      once(tx, hour, { ...key, request: {} }, async () => {
+        await tx`INSERT INTO effect VALUES (${key.requestId})`;
+        return create(hour.output);
+      }),
+    );
+  const served = (key: Key, dedupeTtlMs: number) => runWork({ ...WORK, dedupeTtlMs }, () => ask(key));
+  const [stated, raised, lowered] = [newKey(), newKey(), newKey()];
+  await ask(stated);
+  await served(raised, 2 * 3_600_000);
+  await served(lowered, 60_000);
+  const left = async (minutes: number) => {
+    for (const key of [stated, raised, lowered]) await age(key, minutes);
+    const all = [stated, raised, lowered].map((key) => recall(sql, hour, { ...key, request: {} }));
+    return (await Promise.all(all)).map((known) => known !== undefined);
+  };
+  expect(await left(59)).toEqual([true, true, true]);
+  expect(await left(61)).toEqual([false, true, false]);
+  await transaction(sql, pruneOnce);
+  await ask(stated);
+  await ask(raised);
+  expect([await effects(stated), await effects(raised)]).toEqual([2, 1]);
+  expect(await left(121)).toEqual([false, false, false]);
 });

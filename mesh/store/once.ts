@@ -11,7 +11,9 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
+import { policies } from "../contract/policy.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
+import { currentWork } from "../core/work.ts";
 import type { Queries } from "./connect.ts";
 import type { Tx } from "./transaction.ts";
 
@@ -25,13 +27,13 @@ export interface OnceKey<I extends DescMessage> {
   readonly request: MessageShape<I> | MessageInitShape<I>;
 }
 
-/** How long a result is kept. */
-export const KEPT_HOURS = 24;
+const contracts = policies();
 
 /**
  * Runs `fn` once for a method, caller and request id, in the caller's transaction: a repeated call gets the result of
- * the first for 24 hours, as it was. Two at the same time: the second waits for the first. Other content under a known
- * id is ALREADY_EXISTS, reason REQUEST_ID_REUSED. If `fn` throws nothing is remembered.
+ * the first, as it was, for as long as the method's `dedupe_ttl` says, or the deployment's for the call that is served
+ * if that is longer. Two at the same time: the second waits for the first. Other content under a known id is
+ * ALREADY_EXISTS, reason REQUEST_ID_REUSED. If `fn` throws nothing is remembered.
  */
 export async function once<I extends DescMessage, O extends DescMessage>(
   tx: Tx,
@@ -42,10 +44,13 @@ export async function once<I extends DescMessage, O extends DescMessage>(
   if (key.requestId === "") return fn();
   const name = nameOf(method);
   const digest = contentOf(method.input, key.request);
+  const keptS = keptMs(method) / 1_000;
   const [begun] = await tx`
-    INSERT INTO request (method, caller, request_id, content) VALUES (${name}, ${key.caller}, ${key.requestId}, ${digest})
-    ON CONFLICT (method, caller, request_id) DO UPDATE SET content = EXCLUDED.content, result = NULL, created_at = now()
-      WHERE request.created_at < now() - make_interval(hours => ${KEPT_HOURS})
+    INSERT INTO request (method, caller, request_id, content, expires_at)
+    VALUES (${name}, ${key.caller}, ${key.requestId}, ${digest}, now() + make_interval(secs => ${keptS}))
+    ON CONFLICT (method, caller, request_id) DO UPDATE
+      SET content = EXCLUDED.content, result = NULL, created_at = now(), expires_at = EXCLUDED.expires_at
+      WHERE request.expires_at < now()
     RETURNING 1`;
   if (!begun) {
     const known = await find(tx, method, key);
@@ -79,8 +84,7 @@ async function find<I extends DescMessage, O extends DescMessage>(
   const { caller, requestId } = key;
   const [row] = await sql<{ content: string; result: Buffer }[]>`
     SELECT content, result FROM request
-    WHERE method = ${nameOf(method)} AND caller = ${caller} AND request_id = ${requestId}
-      AND created_at >= now() - make_interval(hours => ${KEPT_HOURS})`;
+    WHERE method = ${nameOf(method)} AND caller = ${caller} AND request_id = ${requestId} AND expires_at >= now()`;
   if (!row) return undefined;
   if (row.content !== contentOf(method.input, key.request)) {
     const text = `request_id ${requestId} was used with other content; use a new id for a new request`;
@@ -89,15 +93,20 @@ async function find<I extends DescMessage, O extends DescMessage>(
   return fromBinary(method.output, row.result);
 }
 
+// What a deployment says is known of the call that is served. It may only raise what the contract says.
+function keptMs(method: DescMethodUnary): number {
+  return Math.max(contracts.method(method).dedupeTtlMs, currentWork()?.dedupeTtlMs ?? 0);
+}
+
 function nameOf(method: DescMethodUnary): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-/** Forgets results that are older than they need to be, some at a time; returns how many. */
+/** Forgets results whose time is over, some at a time; returns how many. */
 export async function pruneOnce(tx: Tx): Promise<number> {
   const { count } = await tx`
     DELETE FROM request WHERE ctid IN (
-      SELECT ctid FROM request WHERE created_at < now() - make_interval(hours => ${KEPT_HOURS}) LIMIT 5000)`;
+      SELECT ctid FROM request WHERE expires_at < now() LIMIT 5000)`;
   return count;
 }
 

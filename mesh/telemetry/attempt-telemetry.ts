@@ -68,6 +68,8 @@ function tell(request: CallRequest, trace: Trace | undefined): void {
     request.header.set("traceparent", formatTraceparent(trace));
     if (trace.state !== undefined) request.header.set("tracestate", trace.state);
   }
-  const requestId = currentWork()?.requestId;
-  if (requestId !== undefined) request.header.set("x-request-id", requestId);
+  const work = currentWork();
+  if (work?.requestId !== undefined) request.header.set("x-request-id", work.requestId);
+  if (!work?.carried) return;
+  for (const [name, value] of Object.entries(work.carried)) request.header.set(name, value);
 }

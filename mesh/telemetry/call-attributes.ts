@@ -32,6 +32,11 @@ export function methodName(method: CalledMethod): string {
   return method ? `${method.parent.typeName}/${method.name}` : "_OTHER";
 }
 
+/** The same as gRPC names it (A66), which calls what is not known `other`. */
+export function grpcMethodName(method: CalledMethod): string {
+  return method ? methodName(method) : "other";
+}
+
 const UNKNOWN = {};
 
 /** Makes something once for each method, and finds it by the descriptor: far cheaper than by the attributes. */
@@ -74,14 +79,27 @@ export function callAttributes(
   return attributes;
 }
 
-/** The histograms of the lengths of calls. */
+/** The histograms of the lengths of calls, by the names of OpenTelemetry and by those of gRPC. */
 export function callDurations(
   telemetry: Telemetry,
   side: "client" | "server",
-  peer: CallPeer,
+  peer: CallPeer & { readonly target?: string },
 ): (method: CalledMethod, end: CallEnd) => Histogram {
-  const make = (method: CalledMethod, end: CallEnd) =>
-    telemetry.histogram(`rpc.${side}.call.duration`, callAttributes(telemetry, side, peer, method, end));
+  const make = (method: CalledMethod, end: CallEnd): Histogram => {
+    const attributes = callAttributes(telemetry, side, peer, method, end);
+    const rpc = telemetry.histogram(`rpc.${side}.call.duration`, attributes);
+    const named = { "grpc.method": grpcMethodName(method), "grpc.status": codeName(end.code) };
+    const grpc =
+      side === "client"
+        ? telemetry.histogram("grpc.client.call.duration", { ...named, "grpc.target": peer.target })
+        : telemetry.histogram("grpc.server.call.duration", named);
+    return {
+      record(value) {
+        rpc.record(value);
+        grpc.record(value);
+      },
+    };
+  };
   const known = perMethod<Histogram[]>(() => []);
   return (method, end) => {
     // The name of an error without a code tells series apart too.

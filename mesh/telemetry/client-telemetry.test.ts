@@ -68,7 +68,7 @@ describe("the attempts of a call", () => {
   test("are not, of a call that had one only", async () => {
     const telemetry = recordingTelemetry();
     await clientOf(telemetry).getProduct(product);
-    expect(await telemetry.prometheus()).not.toContain("grpc_client_call_");
+    expect(await telemetry.prometheus()).not.toMatch(/grpc_client_call_(?!duration)/);
   });
 
   test("are counted of a call that fails after all, too", async () => {
@@ -86,6 +86,18 @@ describe("the attempts of a call", () => {
   });
 });
 
+test("calls are measured by the names of gRPC too (A66)", async () => {
+  const telemetry = recordingTelemetry();
+  await clientOf(telemetry).getProduct(product);
+  const fails = () => {
+    throw new ConnectError("away", Code.Unavailable);
+  };
+  await expect(clientOf(telemetry, undefined, fails).getProduct(product)).rejects.toThrow("away");
+  const of = (status: string) =>
+    `grpc_client_call_duration_count{grpc_method="${method}",grpc_status="${status}",grpc_target="${target}"} 1`;
+  expect(await shown(telemetry, "grpc_client_call_duration_count")).toEqual([of("OK"), of("UNAVAILABLE")]);
+});
+
 test("what policies do is counted, and noted in the span of the call", async () => {
   const telemetry = recordingTelemetry({ MESH_METRICS_BY_ENDPOINT: "true" });
   const act = does((told, request) => {
@@ -93,6 +105,8 @@ test("what policies do is counted, and noted in the span of the call", async () 
     told.suppressed(request, "BUDGET");
     told.hedged(request);
     told.hedgeWon(request);
+    told.pushedBack(request, 200);
+    told.pushedBack(request, undefined);
     told.breakerRejected(request);
     told.breakerChanged("e1", "CLOSED", "OPEN", "RATIO");
     told.bulkheadFull(request);
@@ -115,6 +129,8 @@ test("what policies do is counted, and noted in the span of the call", async () 
     { name: "mesh.retry", attributes: { how: "retry", "mesh.retry.delay_ms": 20 } },
     { name: "mesh.retry.suppressed", attributes: { reason: "BUDGET" } },
     { name: "mesh.hedge", attributes: {} },
+    { name: "mesh.pushback", attributes: { "mesh.pushback_ms": 200, "mesh.endpoint": "e1" } },
+    { name: "mesh.pushback", attributes: { "mesh.endpoint": "e1" } },
     { name: "mesh.breaker.rejected", attributes: { "mesh.endpoint": "e1" } },
     { name: "mesh.bulkhead.rejected", attributes: {} },
     { name: "mesh.degraded", attributes: { kind: "fallback" } },

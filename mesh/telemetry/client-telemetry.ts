@@ -30,6 +30,8 @@ export interface ClientTelemetry {
   suppressed(request: CallRequest, reason: string): void;
   hedged(request: CallRequest): void;
   hedgeWon(request: CallRequest): void;
+  /** A server sent an attempt back: it has too much to do, or says in how many milliseconds it wants to be asked again. */
+  pushedBack(request: CallRequest, pushbackMs: number | undefined): void;
   breakerRejected(request: CallRequest): void;
   breakerChanged(endpoint: string, from: string, to: string, reason: string): void;
 }
@@ -79,6 +81,13 @@ export function clientTelemetry(telemetry: Telemetry, options: ClientTelemetryOp
     },
     hedgeWon(request) {
       telemetry.count("mesh.hedge.wins", of(request));
+    },
+    pushedBack(request, pushbackMs) {
+      const endpoint = endpointOf?.(request);
+      note(request, "mesh.pushback", {
+        ...(pushbackMs !== undefined && { "mesh.pushback_ms": pushbackMs }),
+        ...(endpoint !== undefined && { "mesh.endpoint": endpoint }),
+      });
     },
     breakerRejected(request) {
       const endpoint = endpointOf?.(request);

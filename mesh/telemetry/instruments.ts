@@ -21,6 +21,7 @@ const ENDPOINT = ["target", "endpoint"] as const;
 const BULKHEAD = ["target", "class"] as const;
 const CONSUMER = ["consumer"] as const;
 const STREAM = ["stream"] as const;
+const SAGA = ["saga"] as const;
 
 /**
  * Everything that is measured, by its name. `endpoint` is kept only where the settings ask for it; a gauge whose values
@@ -37,6 +38,12 @@ export const INSTRUMENTS = {
 
   "grpc.client.attempt.started": counter("{attempt}", "Attempts begun, those that run included.", GRPC),
   "grpc.client.attempt.duration": histogram("s", GRPC_SECONDS, "Attempts made.", [...GRPC, "grpc.status"]),
+  "grpc.client.call.duration": histogram(
+    "s",
+    GRPC_SECONDS,
+    "Calls made, with all their attempts, as gRPC names them.",
+    [...GRPC, "grpc.status"],
+  ),
   "grpc.client.call.retries": histogram("{retry}", [1, 2, 3, 4, 5], "Retries of a call that had any.", GRPC),
   "grpc.client.call.transparent_retries": histogram(
     "{transparent_retry}",
@@ -51,6 +58,12 @@ export const INSTRUMENTS = {
     "Time in which no attempt of a call ran.",
     GRPC,
   ),
+
+  "grpc.server.call.started": counter("{call}", "Calls begun, those that run included.", ["grpc.method"]),
+  "grpc.server.call.duration": histogram("s", GRPC_SECONDS, "Calls answered, as gRPC names them.", [
+    "grpc.method",
+    "grpc.status",
+  ]),
 
   "mesh.retry.budget.balance": gauge("{retry}", "sum", "Retries that the budget still pays for.", ["target"]),
   "mesh.retry.suppressed": counter("{retry}", "Retries not made.", ["target", "rpc.method", "reason"]),
@@ -69,7 +82,12 @@ export const INSTRUMENTS = {
   "mesh.bulkhead.limit": gauge("{call}", "sum", "Permits there are.", BULKHEAD),
   "mesh.bulkhead.rejected": counter("{call}", "Calls for which there was no permit.", BULKHEAD),
 
-  "mesh.lb.endpoint.cost": gauge("s", "max", "What the balancer takes a call there to cost.", ENDPOINT),
+  "mesh.lb.endpoint.cost": gauge(
+    "s",
+    "max",
+    "What another call there would cost, by the balancer.",
+    ENDPOINT,
+  ),
   "mesh.lb.endpoint.pending": gauge("{attempt}", "sum", "Attempts that run there.", ENDPOINT),
   "mesh.lb.endpoint.share": gauge("1", "max", "The part of the target's attempts that it got.", ENDPOINT),
 
@@ -77,6 +95,9 @@ export const INSTRUMENTS = {
   "mesh.server.inflight": gauge("{call}", "sum", "Calls that run.", ["class"]),
   "mesh.server.queue.age": gauge("s", "max", "How long the oldest waiting call has waited.", ["class"]),
   "mesh.server.shed": counter("{call}", "Calls refused because of load.", ["class", "reason"]),
+  "mesh.server.rate_limited": counter("{call}", "Calls refused because their caller makes too many.", [
+    "limit",
+  ]),
   "mesh.server.abandoned_handlers": gauge(
     "{call}",
     "sum",
@@ -86,6 +107,10 @@ export const INSTRUMENTS = {
 
   "mesh.deadline.remaining_at_ingress": histogram("s", GRPC_SECONDS, "Time a call still had on arrival.", [
     "rpc.method",
+  ]),
+  "mesh.auth.refused": counter("{call}", "Calls refused because of who called, or did not say so.", [
+    "rpc.method",
+    "reason",
   ]),
   "mesh.deadline.rejected": counter("{call}", "Calls refused because too little time was left.", [
     "target",
@@ -123,6 +148,12 @@ export const INSTRUMENTS = {
     "1 while nothing is read: the database is away.",
     CONSUMER,
   ),
+  "mesh.replica.lag": gauge(
+    "s",
+    "max",
+    "How old the oldest message is that was not handled yet; 0 if there is none.",
+    CONSUMER,
+  ),
   "mesh.inbox.duplicates": counter("{message}", "Messages that came though they were done with.", CONSUMER),
   "mesh.inbox.gaps": counter("{message}", "Events put off: those before them were not handled.", CONSUMER),
   "mesh.inbox.gap.oldest_age": gauge("s", "max", "How long the oldest of them has waited.", CONSUMER),
@@ -135,6 +166,28 @@ export const INSTRUMENTS = {
     "class",
   ]),
   "mesh.handler.inflight": gauge("{handler}", "sum", "Handlers that run.", CONSUMER),
+
+  "mesh.dead_letter.depth": gauge("{message}", "max", "Dead letters that nobody has settled.", [
+    ...CONSUMER,
+    "reason",
+  ]),
+  "mesh.dead_letter.oldest_age": gauge("s", "max", "How long the oldest of them has been there.", CONSUMER),
+  "mesh.dead_letter.replayed": counter("{message}", "Dead letters sent back to their consumer.", CONSUMER),
+  "mesh.dead_letter.discarded": counter("{message}", "Dead letters given up by an operator.", CONSUMER),
+
+  "mesh.broker.advisory": counter("{advisory}", "What the broker said by itself.", [
+    "kind",
+    ...STREAM,
+    ...CONSUMER,
+  ]),
+
+  "mesh.saga.active": gauge("{saga}", "max", "Sagas in a state that is not their end.", [...SAGA, "state"]),
+  "mesh.saga.oldest_age": gauge("s", "max", "How long the oldest of them has been in it.", [
+    ...SAGA,
+    "state",
+  ]),
+  "mesh.saga.compensations": counter("{saga}", "Sagas whose steps were undone.", [...SAGA, "reason"]),
+  "mesh.saga.timeouts": counter("{saga}", "Sagas that were in a state for too long.", [...SAGA, "state"]),
 
   "mesh.degraded": counter("{call}", "Calls answered with less than was asked.", ["rpc.method", "kind"]),
 } as const;

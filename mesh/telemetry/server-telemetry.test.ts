@@ -57,6 +57,35 @@ test("a call without a deadline has no time left to record", async () => {
   expect(await telemetry.prometheus()).not.toContain("remaining_at_ingress");
 });
 
+test("calls are counted and measured by the names of gRPC too, those that run and those that were refused (A66)", async () => {
+  const telemetry = recordingTelemetry();
+  const running = Promise.withResolvers<object>();
+  let answer: () => object = () => ({});
+  const client = createClient(
+    ProductService,
+    served(serverTelemetry(telemetry), {}, () => answer()),
+  );
+  await client.getProduct(product);
+  const error = new ConnectError("shed", Code.Unavailable);
+  const header = () => undefined;
+  refusalTelemetry(telemetry)({ method: ProductService.method.getProduct, header, error });
+  refusalTelemetry(telemetry)({ header, error });
+  answer = () => running.promise;
+  const call = client.getProduct(product);
+  const count = async (name: string) =>
+    (await telemetry.prometheus()).split("\n").filter((line) => line.startsWith(name));
+  const started = `grpc_server_call_started_total{grpc_method="${getProduct}"} 3`;
+  await expect.poll(() => count("grpc_server_call_started_total")).toContain(started);
+  running.resolve({});
+  await call;
+  const done = "grpc_server_call_duration_count";
+  expect((await count(done)).sort()).toEqual([
+    `${done}{grpc_method="other",grpc_status="UNAVAILABLE"} 1`,
+    `${done}{grpc_method="${getProduct}",grpc_status="OK"} 2`,
+    `${done}{grpc_method="${getProduct}",grpc_status="UNAVAILABLE"} 1`,
+  ]);
+});
+
 test("probes are measured, and leave no spans", async () => {
   const telemetry = recordingTelemetry();
   await createClient(Health, served(serverTelemetry(telemetry))).check({});

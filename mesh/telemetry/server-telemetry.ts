@@ -11,6 +11,7 @@ import {
   type DescribeCall,
   describe,
   endSpan,
+  grpcMethodName,
   methodName,
   perMethod,
   type RpcSystem,
@@ -70,12 +71,16 @@ function incomingCalls(telemetry: Telemetry, options: ServerTelemetryOptions) {
     grpc: systemOf(telemetry, { ...options, system: "grpc" }),
     connectrpc: systemOf(telemetry, { ...options, system: "connectrpc" }),
   };
+  const begun = perMethod((method) =>
+    telemetry.counter("grpc.server.call.started", { "grpc.method": grpcMethodName(method) }),
+  );
   const remaining = perMethod((method) =>
     telemetry.histogram("mesh.deadline.remaining_at_ingress", { "rpc.method": methodName(method) }),
   );
 
   return (method: CalledMethod, header: ReadHeader) => {
     const startedMs = clock.now();
+    begun(method).add();
     const { durations, attributesOf } = systems[spoken(header)];
     const leftMs = (currentWork()?.deadlineMs ?? Number.POSITIVE_INFINITY) - startedMs;
     if (leftMs !== Number.POSITIVE_INFINITY) remaining(method).record(Math.max(leftMs, 0) / 1_000);

@@ -46,6 +46,16 @@ test("a span keeps the ids that it is given, with the flags and the state of its
   expect(ended[0]?.parentSpanContext).toMatchObject({ spanId: parent.spanId, traceFlags: 3, isRemote: true });
 });
 
+test("a span links to the pieces of other traces that it comes of", () => {
+  const { start, ended } = machine();
+  const other = { traceId: "d".repeat(32), spanId: "e".repeat(16), flags: "01" };
+  start({ trace, parent: undefined, links: [other], name: "n", kind: "consumer", startedMs: 0 }).end(1, {});
+  expect(ended[0]?.parentSpanContext).toBeUndefined();
+  expect(ended[0]?.links).toMatchObject([
+    { context: { traceId: other.traceId, spanId: other.spanId, isRemote: true } },
+  ]);
+});
+
 test("times are those of the day, to the fraction of a millisecond", () => {
   const { start, ended, pass } = machine();
   pass(10.25);

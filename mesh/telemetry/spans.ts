@@ -13,6 +13,8 @@ export interface SpanInit {
   readonly trace: Trace;
   /** The piece of work that it belongs to; none if it begins the trace. */
   readonly parent: Trace | undefined;
+  /** Pieces of other traces that it comes of, in other processes. */
+  readonly links?: readonly Trace[];
   /** Its parent is in another process. */
   readonly isRemote?: boolean;
   readonly name: string;
@@ -55,7 +57,7 @@ export function spanStarter(processor: SpanProcessor, resource: Resource, clock:
     return originMs + nowMs;
   }
 
-  return ({ trace, parent, isRemote = false, name, kind, startedMs }) => {
+  return ({ trace, parent, links = [], isRemote = false, name, kind, startedMs }) => {
     const events: ReadableSpan["events"] = [];
     return {
       event(eventName, attributes = {}) {
@@ -76,7 +78,7 @@ export function spanStarter(processor: SpanProcessor, resource: Resource, clock:
               ? { code: SpanStatusCode.UNSET }
               : { code: SpanStatusCode.ERROR, message: failure },
           attributes,
-          links: [],
+          links: links.map((link) => ({ context: contextOf(link, true) })),
           events,
           ended: true,
           resource,

@@ -5,6 +5,8 @@ import { type TcpProxy, tcpProxy } from "./tcp-proxy.ts";
 export interface TcpBalancer extends TcpProxy {
   /** From now on this server takes its turn too. */
   add(server: Endpoint): void;
+  /** How many connections have been passed on since it began. */
+  passedOn(): number;
 }
 
 /**
@@ -15,5 +17,5 @@ export async function tcpBalancer(): Promise<TcpBalancer> {
   const servers: Endpoint[] = [];
   let connections = 0;
   const proxy = await tcpProxy(() => servers[connections++ % servers.length]);
-  return { ...proxy, add: (server) => void servers.push(server) };
+  return { ...proxy, passedOn: () => connections, add: (server) => void servers.push(server) };
 }

@@ -25,6 +25,8 @@ export interface ToyConsumerConfig {
   readonly maxAttempts: number;
   readonly handlerTimeoutMs: number;
   readonly ackWaitMs: number;
+  /** Messages in a transaction, at most. */
+  readonly batch: number;
   readonly fate: Fate;
   readonly at: number;
 }
@@ -68,6 +70,7 @@ consume({
   subscription: contract.subscription,
   handlers: [moved],
   ackWaitMs: config.ackWaitMs,
+  batch: config.batch,
   log: silentLog,
 });
 process.once("disconnect", () => process.exit());

@@ -53,7 +53,11 @@ let count = 0;
 export function toys(
   subscription: Omit<MessageInitShape<typeof SubscriptionSchema>, "$typeName"> = {},
   // Small, because the broker sets aside as much disk for each.
-  { maxBytes = 2 ** 24 }: { readonly maxBytes?: number } = {},
+  {
+    maxBytes = 2 ** 24,
+    replicas = 1,
+    senders = [],
+  }: { readonly maxBytes?: number; readonly replicas?: number; readonly senders?: readonly string[] } = {},
 ): Toys {
   const aggregate = `toy${++count}`;
   const streamName = `EVT_${aggregate.toUpperCase()}`;
@@ -71,7 +75,7 @@ export function toys(
   });
   const common = { owner: aggregate, aggregate, key: "toy_id" };
   const event = { ...common, kind: Kind.EVENT, ordering: Ordering.STRICT };
-  const command = { ...common, kind: Kind.COMMAND, ttl: { seconds: 60n } };
+  const command = { ...common, kind: Kind.COMMAND, ttl: { seconds: 60n }, senders: [...senders] };
   const declared = create(Subscription, {
     name: "moves",
     aggregate,
@@ -87,7 +91,7 @@ export function toys(
   });
   const inStream = (name: string) =>
     withOption(create(FileOptionsSchema), (options) =>
-      setExtension(options, stream, create(StreamSchema, { name, maxBytes: BigInt(maxBytes) })),
+      setExtension(options, stream, create(StreamSchema, { name, maxBytes: BigInt(maxBytes), replicas })),
     );
   const file = create(FileDescriptorProtoSchema, {
     name: `test/${aggregate}/v1/toy.proto`,

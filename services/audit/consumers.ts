@@ -1,7 +1,10 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { ConsumerService } from "../../gen/mesh/admin/v1/consumer_pb.ts";
+import type { Log } from "../../mesh/core/log.ts";
 import { listConsumers } from "../../mesh/events/list-consumers.ts";
-import type { Nats } from "../../mesh/nats/connection.ts";
+import { pauseConsumer } from "../../mesh/events/pause-consumer.ts";
+import type { Nats, Online } from "../../mesh/nats/connection.ts";
 import type { Operators } from "../../mesh/rpc/server/operators.ts";
 import { fromBroker } from "./broker.ts";
 
@@ -9,10 +12,22 @@ import { fromBroker } from "./broker.ts";
 export function consumerService({
   nats,
   operators,
+  log,
 }: {
   readonly nats: Nats;
   readonly operators: Operators;
+  readonly log: Log;
 }): ServiceImpl<typeof ConsumerService> {
+  async function pause(consumer: string, until: Date | undefined, context: HandlerContext): Promise<void> {
+    const { requestHeader, signal } = context;
+    operators.assertOperator(requestHeader);
+    async function* run(online: Online) {
+      yield await pauseConsumer(online, consumer, until, signal);
+    }
+    await Array.fromAsync(fromBroker(nats, signal, run));
+    log.warn({ consumer, until }, `an operator ${until ? "pauses" : "resumes"} a consumer`);
+  }
+
   return {
     async listConsumers({ service }, { requestHeader, signal }) {
       operators.assertOperator(requestHeader);
@@ -28,8 +43,20 @@ export function consumerService({
         ackPending: BigInt(info.num_ack_pending),
         redelivered: BigInt(info.num_redelivered),
         waiting: info.num_waiting,
+        ...(info.paused &&
+          info.config.pause_until && { pausedUntil: timestampFromDate(new Date(info.config.pause_until)) }),
       }));
       return { consumers };
+    },
+
+    async pauseConsumer({ consumer, until }, context) {
+      await pause(consumer, until && timestampDate(until), context);
+      return {};
+    },
+
+    async resumeConsumer({ consumer }, context) {
+      await pause(consumer, undefined, context);
+      return {};
     },
   };
 }

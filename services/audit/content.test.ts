@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
@@ -19,4 +20,14 @@ test("a payload of an unknown type, or one that is none of its type, is shown as
   for (const type of ["shop.order.v9.OrderTeleported", OrderPlacedSchema.typeName]) {
     expect(contentOf(contracts, type, payload)).toEqual({ case: "raw", value: payload });
   }
+});
+
+test("of bytes that are none of their type, which may hold personal data, size and digest are shown", () => {
+  // A registration that was cut off behind the address.
+  const event = create(CustomerRegisteredSchema, { customerId: "cust-1", email: "a@b.c", displayName: "A" });
+  const cut = toBinary(CustomerRegisteredSchema, event).subarray(0, -1);
+  expect(contentOf(contracts, CustomerRegisteredSchema.typeName, cut)).toMatchObject({
+    case: "hidden",
+    value: { sizeBytes: BigInt(cut.length), sha256: createHash("sha256").update(cut).digest("hex") },
+  });
 });

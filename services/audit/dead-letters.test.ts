@@ -1,4 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers as natsHeaders } from "@nats-io/nats-core";
 import { beforeEach, expect, test } from "vitest";
@@ -16,6 +18,7 @@ import { atEnd } from "../../mesh/testing/at-end.ts";
 import { testBroker } from "../../mesh/testing/broker.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
 import { testService } from "../../mesh/testing/service.ts";
+import { until } from "../../mesh/testing/until.ts";
 import { startApp } from "./app.ts";
 import { readSettings } from "./config.ts";
 
@@ -25,8 +28,15 @@ const broker = await testBroker();
 const nats = openNats({ url: broker.url, name: "test", log: silentLog });
 atEnd(() => nats.close());
 const { connection } = await nats.online(new AbortController().signal);
-const manager = await jetstreamManager(connection);
+const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 20_000 });
 await ensureStream(manager, DEAD_LETTERS);
+// The service's own way to the broker may come later than ours.
+await until(() =>
+  client.listDeadLetters({}).catch((error: { code?: number }) => {
+    if (error.code === Code.Unavailable) return undefined;
+    throw error;
+  }),
+);
 
 beforeEach(async () => {
   await manager.streams.purge(DEAD_LETTERS.name);
@@ -57,6 +67,7 @@ async function bury(customerId: string, { reason = "exhausted", consumer = "noti
   const payload = toBinary(CustomerRegisteredSchema, event);
   const { seq } = await jetstream(connection).publish(`dlq.${of}.${subscription}.${reason}`, payload, {
     headers,
+    timeout: 20_000,
   });
   return BigInt(seq);
 }
@@ -148,6 +159,34 @@ test("letters can be discarded one by one", async () => {
   expect((await client.listDeadLetters({})).letters.map(({ seq }) => seq)).toEqual([other]);
 });
 
+test("what was done with dead letters is listed, the latest first: by whom, why, and what was asked for", async () => {
+  const operator = newId();
+  const since = timestampFromDate(new Date());
+  const [first] = [await bury("c-1"), await bury("c-2"), await bury("c-3")];
+  const mine = { letters: { case: "seqs" as const, value: { seqs: [first] } } };
+  const by = { operator, note: "mended", ratePerSecond: 1_000 };
+  await progressOf(client.replayDeadLetters({ selection: mine, ...by }));
+  const filter = { consumer: "notification", since: timestampFromDate(new Date(0)) };
+  const theirs = { letters: { case: "filter" as const, value: filter } };
+  await progressOf(client.discardDeadLetters({ selection: theirs, ...by, note: "test data" }));
+
+  const page = await client.listDeadLetterRecords({ operator, since, pageSize: 2 });
+  const rest = await client.listDeadLetterRecords({ operator, pageToken: page.nextPageToken });
+  expect([rest.records.length, rest.nextPageToken]).toEqual([1, ""]);
+  const all = [...page.records, ...rest.records];
+  expect(all).toMatchObject([
+    { action: "discard", note: "test data", matched: 2n, filter, letter: { key: "c-3" } },
+    { action: "discard", note: "test data", matched: 2n, filter, letter: { key: "c-2" } },
+    { action: "replay", note: "mended", matched: 1n, letter: { key: "c-1", seq: first } },
+  ]);
+  expect(all[2]?.filter).toBeUndefined();
+  expect(all.map(({ operator: by }) => by)).toEqual([operator, operator, operator]);
+  expect(all[0]?.actId).toBe(all[1]?.actId);
+  expect(all[0]?.actId).not.toBe(all[2]?.actId);
+  const discarded = await client.listDeadLetterRecords({ operator, action: "discard", key: "c-2" });
+  expect(keys(discarded.records.flatMap(({ letter }) => letter ?? []))).toEqual(["c-2"]);
+});
+
 test.each([
   ["a filter that says nothing", { letters: { case: "filter", value: {} } }, BY],
   ["no selection", { letters: { case: undefined } }, BY],
@@ -177,6 +216,7 @@ test("where operators have a token, nobody else sees or does anything", async ()
     guarded.client.getDeadLetter({ seq: 1n }),
     progressOf(guarded.client.replayDeadLetters({ selection, ...BY })),
     progressOf(guarded.client.discardDeadLetters({ selection, ...BY })),
+    guarded.client.listDeadLetterRecords({}),
   ];
   for (const call of calls) expect(await refusalOf(call)).toMatchObject({ reason: "OPERATORS_ONLY" });
 });

@@ -13,6 +13,7 @@ import {
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../../mesh/contract/reasons.ts";
 import type { Log } from "../../mesh/core/log.ts";
+import { type KeptRecord, readDeadLetterRecords } from "../../mesh/events/dead-letter-records.ts";
 import {
   type BuriedLetter,
   describeLetter,
@@ -25,6 +26,7 @@ import type { Nats, Online } from "../../mesh/nats/connection.ts";
 import type { Operators } from "../../mesh/rpc/server/operators.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import { invalidRequest } from "../../mesh/rpc/server/validation.ts";
+import type { Meter } from "../../mesh/telemetry/metrics.ts";
 import { fromBroker } from "./broker.ts";
 import { contentOf } from "./content.ts";
 
@@ -34,6 +36,8 @@ export interface DeadLetterParts {
   /** The messages that can be read. */
   readonly contracts: Registry;
   readonly operators: Operators;
+  /** Counts what is settled. */
+  readonly meter: Meter;
   readonly log: Log;
 }
 
@@ -45,7 +49,7 @@ const NONE: LetterFilter = { consumer: "", reason: "", type: "", key: "", since:
 
 /** The RPCs of DeadLetterService. */
 export function deadLetterService(parts: DeadLetterParts): ServiceImpl<typeof DeadLetterService> {
-  const { nats, contracts, operators, log } = parts;
+  const { nats, contracts, operators, meter, log } = parts;
 
   const read = (filter: LetterFilter, afterSeq: number, signal: AbortSignal) =>
     fromBroker(nats, signal, (online) => readDeadLetters(online, { filter, afterSeq, signal }));
@@ -58,7 +62,8 @@ export function deadLetterService(parts: DeadLetterParts): ServiceImpl<typeof De
     operators.assertOperator(requestHeader);
     const { operator, note, dryRun, ratePerSecond } = request;
     const selection = toSelection(request.selection);
-    const settlement = { action, operator, note, ratePerSecond: ratePerSecond || RATE_PER_SECOND };
+    const filter = "filter" in selection ? selection.filter : undefined;
+    const settlement = { action, operator, note, ratePerSecond: ratePerSecond || RATE_PER_SECOND, filter };
     const progress = { matched: 0n, done: 0n, gone: 0n, isComplete: false };
 
     async function* run(online: Online) {
@@ -67,7 +72,7 @@ export function deadLetterService(parts: DeadLetterParts): ServiceImpl<typeof De
       yield { progress: { ...progress } };
       if (dryRun) return;
       log.warn({ action, operator, note, letters: letters.length }, "an operator settles dead letters");
-      for await (const { done, gone } of settleDeadLetters(online, letters, settlement, { signal })) {
+      for await (const { done, gone } of settleDeadLetters(online, letters, settlement, { signal, meter })) {
         progress.done = BigInt(done);
         progress.gone = BigInt(gone);
         yield { progress: { ...progress } };
@@ -133,6 +138,23 @@ export function deadLetterService(parts: DeadLetterParts): ServiceImpl<typeof De
 
     replayDeadLetters: (request, context) => settle("replay", request, context),
     discardDeadLetters: (request, context) => settle("discard", request, context),
+
+    async listDeadLetterRecords(request, { requestHeader, signal }) {
+      operators.assertOperator(requestHeader);
+      const { action, operator, consumer, key, since } = request;
+      const filter = { action, operator, consumer, key, since: since && timestampDate(since) };
+      const [before] = readPageToken(request.pageToken, 1, isSeq) ?? [];
+      const beforeSeq = before === undefined ? undefined : Number(before);
+      const size = pageSize(request.pageSize);
+      const found: KeptRecord[] = [];
+      const read = (online: Online) => readDeadLetterRecords(online, { filter, beforeSeq, signal });
+      for await (const kept of fromBroker(nats, signal, read)) {
+        found.push(kept);
+        if (found.length > size) break;
+      }
+      const [page, nextPageToken] = cutPage(found, size, ({ seq }) => [String(seq)]);
+      return { records: page.map(({ record }) => record), nextPageToken };
+    },
   };
 }
 

@@ -2,9 +2,8 @@ import { decodeHeader } from "../../mesh/events/envelope.ts";
 import { onAny } from "../../mesh/events/handlers.ts";
 import { insertEvent } from "./store.ts";
 
-/** Keeps whatever comes by, once. */
-export const archive = [
-  onAny(async (tx, { headers, ...message }, { eventId, type, key, keySeq, correlationId, time }) => {
+const keep = onAny(
+  async (tx, { headers, ...message }, { eventId, type, key, keySeq, correlationId, time }) => {
     const source = decodeHeader(headers["ce-source"] ?? "");
     const causationId = decodeHeader(headers["ce-causationid"] ?? "");
     const eventTime = new Date(time);
@@ -20,5 +19,8 @@ export const archive = [
       headers,
       ...message,
     });
-  }),
-];
+  },
+);
+
+/** Keeps whatever comes by, once; many together, since an archive is behind whenever much happens. */
+export const archive = { handlers: [keep], batch: 64 };

@@ -9,6 +9,7 @@ import { jwksPage } from "./jwks.ts";
 import { openPasswords } from "./passwords.ts";
 import { seedDemo } from "./seed.ts";
 import { customerService } from "./service.ts";
+import { openSignInLimit } from "./sign-in-limit.ts";
 import { openSigningKeys } from "./signing-keys.ts";
 import { tokenIssuer } from "./token.ts";
 
@@ -18,13 +19,21 @@ export async function startApp(settings: Settings, clock: Clock = systemClock): 
   const passwords = openPasswords();
   if (settings.seed === "demo") await seedDemo(parts.sql, passwords);
   const keys = openSigningKeys(parts.sql, settings.keyRotationHours, clock);
-  const issueToken = tokenIssuer(settings.tokenIssuer, keys, clock);
+  const issueToken = tokenIssuer(
+    { issuer: settings.tokenIssuer, audience: settings.tokenAudience },
+    keys,
+    clock,
+  );
+  const { sql } = parts;
+  const { signInMaxAttempts: maxAttempts, signInWindowMs: windowMs } = settings;
+  const signIns = openSignInLimit(sql, { maxAttempts, windowMs });
+  const service = customerService({ sql, passwords, issueToken, signIns, keys });
   return serve(parts, {
     contract: CustomerService,
-    routes: (router) => router.service(CustomerService, customerService(parts.sql, passwords, issueToken)),
+    routes: (router) => router.service(CustomerService, service),
     http: jwksPage(keys),
     publishes: CustomerRegisteredSchema,
     sends: [SendNotificationSchema],
-    prunes: [keys.prune],
+    prunes: [keys.prune, signIns.prune],
   });
 }

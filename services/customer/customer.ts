@@ -42,6 +42,13 @@ export function invalidCredentials() {
   return refuse(CustomerError.INVALID_CREDENTIALS, "address and password do not belong together");
 }
 
+/** The refusal of a sign-in to an address that was tried too often. The same whether anybody has it or not. */
+export function signInBlocked(retryDelayMs: number) {
+  return refuse(CustomerError.SIGN_IN_BLOCKED, "too many wrong passwords for this address; try again later", {
+    retryDelayMs,
+  });
+}
+
 /** The refusal of a password that would have to wait for too long to be checked. */
 export function tooManySignIns() {
   return refuse(

@@ -12,8 +12,8 @@ export const TOKEN_LIFE_MS = 60 * MINUTE_MS;
 /** How long others may keep the published keys before they look again. */
 export const JWKS_MAX_AGE_MS = 5 * MINUTE_MS;
 
-// A key is published before it signs, so long that all who keep the published keys have looked again.
-const MIN_AHEAD_MS = 10 * MINUTE_MS;
+/** How long before it signs a key is published: all who keep the published keys have looked again by then. */
+export const MIN_AHEAD_MS = 10 * MINUTE_MS;
 // When the next key is made; it need not be on time, because the old one signs on until the new one may.
 const MADE_AHEAD_MS = 20 * MINUTE_MS;
 // How far the clocks of two instances may differ.

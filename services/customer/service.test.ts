@@ -1,8 +1,10 @@
+import { create } from "@bufbuild/protobuf";
+import { TimestampSchema, timestampDate } from "@bufbuild/protobuf/wkt";
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
 import { expect, test } from "vitest";
 import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
 import { CustomerRole } from "../../gen/shop/customer/v1/customer_pb.ts";
-import { CustomerService } from "../../gen/shop/customer/v1/customer_service_pb.ts";
+import { CustomerService, type CustomerVersion } from "../../gen/shop/customer/v1/customer_service_pb.ts";
 import { newId } from "../../mesh/core/ids.ts";
 import { manualClock } from "../../mesh/testing/clock.ts";
 import { published } from "../../mesh/testing/published.ts";
@@ -39,10 +41,35 @@ async function jwks(from = httpUrl): Promise<JSONWebKeySet> {
 /** Checks a token as any other service would. */
 async function verified(accessToken: string) {
   const keys = createLocalJWKSet(await jwks());
-  return jwtVerify(accessToken, keys, { issuer: "weft-shop", currentDate: clock.date() });
+  return jwtVerify(accessToken, keys, {
+    issuer: "weft-shop",
+    audience: "weft-shop",
+    currentDate: clock.date(),
+  });
 }
 
 const kidOf = (accessToken: string) => decodeProtectedHeader(accessToken).kid;
+
+test("customers are listed by id, each with the number of its last event", async () => {
+  const made: string[] = [];
+  for (let n = 0; n < 3; n++) made.push((await client.createCustomer(newcomer())).customer?.customerId ?? "");
+  const all: CustomerVersion[] = [];
+  for (let pageToken = ""; ; ) {
+    const page = await client.listCustomerIds({ pageSize: 2, pageToken });
+    expect(page.customers.length).toBeLessThanOrEqual(2);
+    all.push(...page.customers);
+    pageToken = page.nextPageToken;
+    if (pageToken === "") break;
+  }
+  const ids = all.map(({ customerId }) => customerId);
+  expect(ids).toEqual([...new Set(ids)].sort());
+  expect(ids).toEqual(expect.arrayContaining(["cust-ada", "cust-grace", "cust-ops", ...made]));
+  expect(new Set(all.map(({ version }) => version))).toEqual(new Set([1]));
+  expect(await refusalOf(client.listCustomerIds({ pageToken: "made up" }))).toMatchObject({
+    code: "InvalidArgument",
+    fields: ["page_token"],
+  });
+});
 
 test("a new customer gets an id, an address in lower case, and is announced once", async () => {
   const request = newcomer();
@@ -113,7 +140,14 @@ test("a token says who, in which role, for one hour, and can be checked with the
   const { accessToken, expireTime } = await client.signIn({ ...ADA, email: "Ada@Example.com" });
   const { payload, protectedHeader } = await verified(accessToken);
   const iat = Math.floor(clock.date().getTime() / 1000);
-  expect(payload).toEqual({ iss: "weft-shop", sub: "cust-ada", role: "customer", iat, exp: iat + 3_600 });
+  expect(payload).toEqual({
+    iss: "weft-shop",
+    aud: "weft-shop",
+    sub: "cust-ada",
+    role: "customer",
+    iat,
+    exp: iat + 3_600,
+  });
   expect(expireTime?.seconds).toBe(BigInt(iat + 3_600));
   expect(protectedHeader).toEqual({ alg: "ES256", typ: "JWT", kid: expect.any(String) });
 });
@@ -138,8 +172,8 @@ test("a wrong password and an unknown address are refused alike", async () => {
 
 test("more sign-ins than can be checked are refused at once; those who go make room", async () => {
   const going = new AbortController();
-  const wrong = { ...ADA, password: "ada-dem0" };
-  const asked = [...Array(60).keys()].map(() => client.signIn(wrong, { signal: going.signal }));
+  const guess = (of: number) => ({ email: `nobody-${of}@example.com`, password: "ada-dem0" });
+  const asked = [...Array(60).keys()].map((of) => client.signIn(guess(of), { signal: going.signal }));
   const refused = await Promise.any(
     asked.map(async (call) => {
       const refusal = await refusalOf(call);
@@ -221,4 +255,36 @@ test("the other calls name each bad field too", async () => {
   expect([signIn.code, signIn.fields]).toEqual(["InvalidArgument", ["email", "password"]]);
   const get = await refusalOf(client.getCustomer({ customerId: "/" }));
   expect([get.code, get.fields]).toEqual(["InvalidArgument", ["customer_id"]]);
+});
+
+test("too many wrong passwords block an address for a while, and do not tell whether anybody has it", async () => {
+  const limited = await testService({ ...options, env: { ...options.env, SIGN_IN_MAX_ATTEMPTS: "2" } });
+  const blocked = { code: "ResourceExhausted", reason: "SIGN_IN_BLOCKED", domain: DOMAIN };
+  for (const email of [ADA.email, `${newId()}@example.com`]) {
+    const guess = (password = "guess-guess") => refusalOf(limited.client.signIn({ email, password }));
+    expect([await guess(), await guess(), await guess(), await guess(ADA.password)]).toEqual([
+      INVALID_CREDENTIALS,
+      INVALID_CREDENTIALS,
+      blocked,
+      blocked,
+    ]);
+  }
+  const grace = { email: "grace@example.com", password: "grace-demo" };
+  expect((await limited.client.signIn(grace)).accessToken).not.toBe("");
+});
+
+test("an operator rotates the keys; what cannot be is refused", async () => {
+  const { kid, signTime } = await client.rotateSigningKeys({ signAfter: { seconds: 10n } });
+  expect((await jwks()).keys.map((key) => key.kid)).toContain(kid);
+  expect(timestampDate(signTime ?? create(TimestampSchema)).getTime()).toBe(clock.date().getTime() + 10_000);
+  const { accessToken: before } = await client.signIn(ADA);
+  expect(kidOf(before)).not.toBe(kid);
+  clock.advance(10_000);
+  const { accessToken: after } = await client.signIn(ADA);
+  expect(kidOf(after)).toBe(kid);
+  await Promise.all([before, after].map(verified));
+  expect(await refusalOf(client.rotateSigningKeys({ signAfter: { seconds: 9n } }))).toMatchObject({
+    code: "InvalidArgument",
+    fields: ["sign_after"],
+  });
 });

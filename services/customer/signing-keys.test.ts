@@ -51,6 +51,26 @@ test("keys are forgotten once no good token is signed with them, and never befor
   expect((await keys.current()).kid).not.toBe(first.kid);
 });
 
+test("a rotation publishes the next key at once, and it signs when it was asked to, or earlier", async () => {
+  const sql = await database();
+  const clock = manualClock();
+  const [one, other] = [1, 2].map(() => openSigningKeys(sql, ROTATION_HOURS, clock));
+  const first = await one?.current();
+  const next = await one?.rotate(10 * MINUTE_MS);
+  expect(next?.signsFrom).toEqual(new Date(clock.date().getTime() + 10 * MINUTE_MS));
+  expect((await other?.published())?.map(({ kid }) => kid)).toEqual([first?.kid, next?.kid]);
+  // Repeated, it is the same key; it is not put off.
+  expect(await other?.rotate(HOUR_MS)).toMatchObject({ kid: next?.kid, signsFrom: next?.signsFrom });
+  expect(await other?.rotate(MINUTE_MS)).toMatchObject({ kid: next?.kid });
+  expect((await one?.current())?.kid).toBe(first?.kid);
+  clock.advance(MINUTE_MS);
+  expect((await one?.current())?.kid).toBe(next?.kid);
+  // Tokens of the first are good for an hour.
+  clock.advance(HOUR_MS);
+  expect((await one?.published())?.map(({ kid }) => kid)).toEqual([first?.kid, next?.kid]);
+  expect((await one?.rotate(MINUTE_MS))?.kid).not.toBe(next?.kid);
+});
+
 test("what is published holds no private part, and the key that signs cannot be read out", async () => {
   const keys = openSigningKeys(await database(), ROTATION_HOURS, manualClock());
   const [published] = await keys.published();

@@ -3,7 +3,15 @@ import type { Clock } from "../../mesh/core/clock.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import type { Prune } from "../../mesh/store/housekeeping.ts";
 import { dueKey, signingKey, usefulKeys } from "./key-schedule.ts";
-import { deleteSigningKeys, findPrivateKey, findSigningKeys, insertSigningKey, type Jwk } from "./store.ts";
+import {
+  bringForward,
+  deleteSigningKeys,
+  findPrivateKey,
+  findSigningKeys,
+  insertSigningKey,
+  type Jwk,
+  type SigningKey,
+} from "./store.ts";
 
 /** The signature that every library that reads tokens knows: ECDSA with P-256. */
 export const ALGORITHM = "ES256";
@@ -14,6 +22,8 @@ export interface SigningKeys {
   current(): Promise<{ readonly kid: string; readonly privateKey: CryptoKey }>;
   /** What others check tokens with: the public parts, of the coming key too. */
   published(): Promise<Jwk[]>;
+  /** Publishes the next key now, if it is not yet, and has it sign so long from now, or earlier if it is to sign earlier. */
+  rotate(afterMs: number): Promise<SigningKey>;
   /** Forgets keys that no good token is signed with. */
   readonly prune: Prune;
 }
@@ -47,6 +57,21 @@ export function openSigningKeys(sql: Sql, rotationHours: number, clock: Clock): 
     async published() {
       const useful = usefulKeys(await keys(), clock.date());
       return useful.map(({ kid, publicJwk }) => ({ ...publicJwk, kid, alg: ALGORITHM, use: "sig" }));
+    },
+
+    async rotate(afterMs) {
+      const before = await keys();
+      const now = clock.date();
+      const signsFrom = new Date(now.getTime() + afterMs);
+      const newest = before.at(-1);
+      const isComing = newest !== undefined && before.length > 1 && newest.signsFrom > now;
+      const number = isComing ? newest.number : (newest?.number ?? 0) + 1;
+      // Another instance may have made the one with this number: then that is the next.
+      if (!isComing) await insertSigningKey(sql, { number, signsFrom, ...(await newKeyPair()) });
+      await bringForward(sql, number, signsFrom);
+      const next = (await findSigningKeys(sql)).find((key) => key.number === number);
+      if (!next) throw new Error("the key that was made is not there");
+      return next;
     },
 
     async prune(tx) {

@@ -31,6 +31,24 @@ export async function findCustomer(sql: Queries, customerId: string): Promise<St
   return row && toCustomer(row);
 }
 
+/** A customer, as far as the events of it tell. */
+export interface CustomerVersion {
+  readonly customerId: string;
+  /** The number of the customer's last event. */
+  readonly version: number;
+}
+
+/** Who is a customer and was announced, by id after `after`. */
+export async function listCustomerIds(
+  sql: Queries,
+  { stream, after, limit }: { stream: string; after: string; limit: number },
+): Promise<CustomerVersion[]> {
+  return sql<CustomerVersion[]>`
+    SELECT k.key AS "customerId", k.last_seq AS version
+    FROM event_key k JOIN customer c ON c.customer_id = k.key
+    WHERE k.stream = ${stream} AND k.key > ${after} ORDER BY k.key LIMIT ${limit}`;
+}
+
 /** Who has an address, with what is kept of the password; undefined if nobody has it. */
 export async function findAccount(
   sql: Queries,
@@ -93,6 +111,11 @@ export async function insertSigningKey(
     VALUES (${number}, ${kid}, ${signsFrom}, ${JSON.stringify(publicJwk)}::text::jsonb,
             ${JSON.stringify(privateJwk)}::text::jsonb)
     ON CONFLICT (number) DO NOTHING`;
+}
+
+/** Has a signing key sign from this time on, unless it signs from an earlier one. */
+export async function bringForward(sql: Queries, number: number, signsFrom: Date): Promise<void> {
+  await sql`UPDATE signing_key SET signs_from = LEAST(signs_from, ${signsFrom}) WHERE number = ${number}`;
 }
 
 /** Deletes the signing keys with these numbers, and returns how many there were. */

@@ -13,8 +13,12 @@ export interface Token {
 /** Issues the token of a customer who has proved who it is. */
 export type IssueToken = (customer: Customer) => Promise<Token>;
 
-/** Makes the issuer of tokens: a JWT (RFC 7519) that says who, in which role, and until when. */
-export function tokenIssuer(issuer: string, keys: SigningKeys, clock: Clock): IssueToken {
+/** Makes the issuer of tokens: a JWT (RFC 7519) that says who, in which role, for whom, and until when. */
+export function tokenIssuer(
+  { issuer, audience }: { readonly issuer: string; readonly audience: string },
+  keys: SigningKeys,
+  clock: Clock,
+): IssueToken {
   return async ({ customerId, role }) => {
     const { kid, privateKey } = await keys.current();
     // A token knows no parts of a second.
@@ -23,6 +27,7 @@ export function tokenIssuer(issuer: string, keys: SigningKeys, clock: Clock): Is
     const accessToken = await new SignJWT({ role })
       .setProtectedHeader({ alg: ALGORITHM, typ: "JWT", kid })
       .setIssuer(issuer)
+      .setAudience(audience)
       .setSubject(customerId)
       .setIssuedAt(new Date(issuedAtMs))
       .setExpirationTime(expiresAt)

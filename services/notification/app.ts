@@ -3,7 +3,7 @@ import { NotificationService } from "../../gen/shop/notification/v1/notification
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
 import type { Settings } from "./config.ts";
-import { commandHandlers, customerHandlers, orderHandlers } from "./events.ts";
+import { commandHandlers, customerHandlers, orderHandlers, paymentHandlers } from "./events.ts";
 import { openMailer } from "./mailer.ts";
 import { deliverySaga } from "./saga.ts";
 import { notificationService } from "./service.ts";
@@ -18,6 +18,7 @@ export async function startApp(settings: Settings): Promise<App> {
     publishes: NotificationSentSchema,
     handles: {
       orders: orderHandlers(saga),
+      payments: paymentHandlers(saga),
       customers: customerHandlers,
       commands: commandHandlers(saga),
     },

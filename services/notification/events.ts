@@ -1,3 +1,4 @@
+import type { Money } from "../../gen/google/type/money_pb.ts";
 import { CustomerRegisteredSchema } from "../../gen/shop/customer/v1/customer_event_pb.ts";
 import { SendNotificationSchema } from "../../gen/shop/notification/v1/notification_command_pb.ts";
 import {
@@ -9,6 +10,7 @@ import {
   OrderConfirmedSchema,
   OrderRejectedSchema,
 } from "../../gen/shop/order/v1/order_event_pb.ts";
+import { PaymentRefundedSchema } from "../../gen/shop/payment/v1/payment_event_pb.ts";
 import { PermanentError } from "../../mesh/core/errors.ts";
 import { toCents } from "../../mesh/core/money.ts";
 import { on } from "../../mesh/events/handlers.ts";
@@ -39,8 +41,7 @@ export function orderHandlers(saga: Saga<State>) {
   return [
     on(OrderConfirmedSchema, (tx, { orderId, customerId, total }) => {
       if (!total) throw new PermanentError("a confirmed order has a total");
-      const data = { order_id: orderId, total: `${(toCents(total) / 100).toFixed(2)} ${total.currencyCode}` };
-      return tell(tx, customerId, "ORDER_CONFIRMED", data);
+      return tell(tx, customerId, "ORDER_CONFIRMED", { order_id: orderId, total: inWords(total) });
     }),
     on(OrderRejectedSchema, (tx, { orderId, customerId, reason }) =>
       tell(tx, customerId, "ORDER_REJECTED", { order_id: orderId, reason }),
@@ -48,6 +49,20 @@ export function orderHandlers(saga: Saga<State>) {
     on(OrderCancelledSchema, (tx, { orderId, customerId }) =>
       tell(tx, customerId, "ORDER_CANCELLED", { order_id: orderId }),
     ),
+  ];
+}
+
+/** Writes to the customer when money was paid back. */
+export function paymentHandlers(saga: Saga<State>) {
+  return [
+    on(PaymentRefundedSchema, async (tx, { orderId, customerId, amount, refundedTotal }) => {
+      if (!amount || !refundedTotal) throw new PermanentError("a refund has an amount and a total");
+      // An order may be refunded in parts; how much it is in all tells them apart.
+      const template = "PAYMENT_REFUNDED";
+      const notificationId = idOf(customerId, `${template}:${orderId}:${toCents(refundedTotal)}`);
+      const data = { order_id: orderId, amount: inWords(amount) };
+      await notify(tx, saga, { notificationId, customerId, template, data });
+    }),
   ];
 }
 
@@ -72,4 +87,9 @@ export function commandHandlers(saga: Saga<State>) {
       });
     }),
   ];
+}
+
+/** An amount as a mail writes it, such as 12.99 EUR. */
+function inWords(amount: Money): string {
+  return `${(toCents(amount) / 100).toFixed(2)} ${amount.currencyCode}`;
 }

@@ -9,7 +9,12 @@ import { derivedId, newId } from "../../mesh/core/ids.ts";
 export const refuse = refusals<NotificationError>(NotificationErrorSchema);
 
 /** What a notification says. */
-export type TemplateName = "WELCOME" | "ORDER_CONFIRMED" | "ORDER_REJECTED" | "ORDER_CANCELLED";
+export type TemplateName =
+  | "WELCOME"
+  | "ORDER_CONFIRMED"
+  | "ORDER_REJECTED"
+  | "ORDER_CANCELLED"
+  | "PAYMENT_REFUNDED";
 
 /** What became of a notification. */
 export type State = "PENDING" | "SENT" | "FAILED";

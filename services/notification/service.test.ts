@@ -15,6 +15,7 @@ import {
   OrderConfirmedSchema,
   OrderRejectedSchema,
 } from "../../gen/shop/order/v1/order_event_pb.ts";
+import { PaymentRefundedSchema } from "../../gen/shop/payment/v1/payment_event_pb.ts";
 import { euro } from "../../mesh/core/money.ts";
 import { atEnd } from "../../mesh/testing/at-end.ts";
 import { published } from "../../mesh/testing/published.ts";
@@ -44,6 +45,7 @@ atEnd(() => sink.stop());
 const orders = await testPublisher(OrderConfirmedSchema);
 const rejections = await testPublisher(OrderRejectedSchema);
 const cancellations = await testPublisher(OrderCancelledSchema);
+const refunds = await testPublisher(PaymentRefundedSchema);
 const customers = await testPublisher(CustomerRegisteredSchema);
 const commands = await testPublisher(SendNotificationSchema);
 
@@ -119,6 +121,27 @@ describe("an order that has ended", () => {
     await ended(customerId);
     expect(mailsTo(email)).toHaveLength(1);
   });
+});
+
+test("each refund of an order gives its customer one mail, though its event comes under two ids", async () => {
+  const { customerId, email } = await registered();
+  const order = { orderId: `order-${randomUUID()}`, customerId };
+  const part = { ...order, amount: euro(300), refundedTotal: euro(300) };
+  const rest = { ...order, amount: euro(999), refundedTotal: euro(1_299) };
+  await refunds.publish(part);
+  await refunds.publish(part);
+  await refunds.publish(rest);
+  const sent = await until(async () => {
+    const all = await notificationsOf(customerId);
+    return all.length === 2 && all.every(({ state }) => state === NotificationState.SENT) && all;
+  });
+  expect(sent.map(({ template }) => template)).toEqual([
+    Template.PAYMENT_REFUNDED,
+    Template.PAYMENT_REFUNDED,
+  ]);
+  const texts = mailsTo(email).map(({ text }) => text.match(/paid (\S+) EUR of your order (\S+) back/));
+  expect(texts.map((found) => found?.[1]).sort()).toEqual(["3.00", "9.99"]);
+  expect(texts.map((found) => found?.[2])).toEqual([order.orderId, order.orderId]);
 });
 
 describe("the command SendNotification", () => {

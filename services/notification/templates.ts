@@ -38,6 +38,13 @@ const TEMPLATES: Readonly<Record<TemplateName, Template>> = {
       text: `Your order ${value("order_id")} is cancelled, as you asked. You were not charged.`,
     }),
   },
+  PAYMENT_REFUNDED: {
+    needs: ["order_id", "amount"],
+    write: (value) => ({
+      subject: "Your money is on its way back",
+      text: `We have paid ${value("amount")} of your order ${value("order_id")} back to you.`,
+    }),
+  },
 };
 
 /** The names of the data that a template needs and does not have. */

@@ -5,7 +5,8 @@ import { type App, serve } from "../../mesh/app/serve.ts";
 import { Changes } from "../../mesh/store/watch.ts";
 import { openClients } from "./clients.ts";
 import type { Settings } from "./config.ts";
-import { customerHandlers, paymentHandlers, productHandlers } from "./events.ts";
+import { paymentHandlers } from "./events.ts";
+import { customers, products } from "./replicas.ts";
 import { orderSaga } from "./saga.ts";
 import { orderService } from "./service.ts";
 import { isKnownCustomer, knownPrices, readOrder } from "./store.ts";
@@ -25,7 +26,8 @@ export async function startApp(settings: Settings): Promise<App> {
     contract: OrderService,
     routes: (router) => router.service(OrderService, orderService({ sql, clients, saga, changes })),
     publishes: OrderPlacedSchema,
-    handles: { payments: paymentHandlers, products: productHandlers, customers: customerHandlers },
+    handles: { payments: paymentHandlers },
+    readModels: { products, customers },
     sagas: [saga],
     targets: clients.targets,
   });

@@ -54,16 +54,18 @@ export const paymentHandlers = [
 ];
 
 /** Keeps the replica of the prices. */
-export const productHandlers = [
-  on(ProductCreatedSchema, async (tx, { productId, price }) => {
-    if (price) await keepPrice(tx, productId, toCents(price));
-  }),
-  on(ProductPriceChangedSchema, async (tx, { productId, newPrice }) => {
-    if (newPrice) await keepPrice(tx, productId, toCents(newPrice));
-  }),
-];
+export function productHandlers(build: number) {
+  return [
+    on(ProductCreatedSchema, async (tx, { productId, price }) => {
+      if (price) await keepPrice(tx, build, productId, toCents(price));
+    }),
+    on(ProductPriceChangedSchema, async (tx, { productId, newPrice }) => {
+      if (newPrice) await keepPrice(tx, build, productId, toCents(newPrice));
+    }),
+  ];
+}
 
 /** Keeps the replica of who is a customer. */
-export const customerHandlers = [
-  on(CustomerRegisteredSchema, (tx, { customerId }) => keepCustomer(tx, customerId)),
-];
+export function customerHandlers(build: number) {
+  return [on(CustomerRegisteredSchema, (tx, { customerId }) => keepCustomer(tx, build, customerId))];
+}

@@ -52,6 +52,7 @@ export const rules: Readonly<Record<SagaState, Rule<SagaState>>> = {
   },
   COMPENSATING: {
     does: ["voidPayment", "releaseStock"],
+    compensates: true,
     done: (reason) =>
       reason === BY_CUSTOMER ? { to: "CANCELLED" } : { to: "REJECTED", reason: reason ?? TIMEOUT },
   },

@@ -9,7 +9,11 @@ import {
   OrderRejectedSchema,
 } from "../../gen/shop/order/v1/order_event_pb.ts";
 import { type Order, OrderState } from "../../gen/shop/order/v1/order_pb.ts";
-import { OrderService, type PlaceOrderRequestSchema } from "../../gen/shop/order/v1/order_service_pb.ts";
+import {
+  OrderService,
+  type PlaceOrderRequestSchema,
+  type Purchase,
+} from "../../gen/shop/order/v1/order_service_pb.ts";
 import { PaymentError, PaymentErrorSchema } from "../../gen/shop/payment/v1/payment_error_pb.ts";
 import { PaymentRefundedSchema } from "../../gen/shop/payment/v1/payment_event_pb.ts";
 import { PaymentService } from "../../gen/shop/payment/v1/payment_service_pb.ts";
@@ -418,6 +422,40 @@ test("a customer's orders are listed newest first, page by page, and nobody else
     nextPageToken: "",
   });
   expect(await refusalOf(client.listOrders({ customerId, pageToken: "nonsense" }))).toMatchObject({
+    code: "InvalidArgument",
+    fields: ["page_token"],
+  });
+});
+
+test("purchases are listed by order: what was bought if it is confirmed, and the number of the event that says so", async () => {
+  const bought = await place({
+    wait: FIVE_SECONDS,
+    lines: [
+      { productId: "prod-mug", quantity: 2 },
+      { productId: "prod-cup", quantity: 1 },
+    ],
+  });
+  const rejected = await place({ wait: FIVE_SECONDS, lines: [{ productId: "prod-rare", quantity: 1 }] });
+  const letGo = hold("reserve");
+  const pending = await place({ customerId: "cust-grace" });
+  const all: Purchase[] = [];
+  for (let pageToken = ""; ; ) {
+    const page = await client.listPurchases({ pageSize: 2, pageToken });
+    expect(page.purchases.length).toBeLessThanOrEqual(2);
+    all.push(...page.purchases);
+    pageToken = page.nextPageToken;
+    if (pageToken === "") break;
+  }
+  letGo();
+  const ids = all.map(({ orderId }) => orderId);
+  expect(ids).toEqual([...new Set(ids)].sort());
+  const mine = [bought, rejected, pending].map(({ orderId }) => orderId);
+  expect(all.filter(({ orderId }) => mine.includes(orderId))).toMatchObject([
+    { orderId: bought.orderId, customerId: "cust-ada", productIds: ["prod-mug", "prod-cup"], version: 2 },
+    { orderId: rejected.orderId, customerId: "cust-ada", productIds: [], version: 2 },
+    { orderId: pending.orderId, customerId: "cust-grace", productIds: [], version: 1 },
+  ]);
+  expect(await refusalOf(client.listPurchases({ pageToken: "nonsense" }))).toMatchObject({
     code: "InvalidArgument",
     fields: ["page_token"],
   });

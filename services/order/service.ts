@@ -2,7 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { OrderError } from "../../gen/shop/order/v1/order_error_pb.ts";
-import { OrderService, PlaceOrderResponseSchema } from "../../gen/shop/order/v1/order_service_pb.ts";
+import { OrderPlacedSchema } from "../../gen/shop/order/v1/order_event_pb.ts";
+import {
+  OrderService,
+  PlaceOrderResponseSchema,
+  PurchaseSchema,
+} from "../../gen/shop/order/v1/order_service_pb.ts";
+import { assertOwner } from "../../mesh/auth/owner.ts";
+import { eventContract } from "../../mesh/contract/event.ts";
 import { newId } from "../../mesh/core/ids.ts";
 import { standAside, timeLeftMs } from "../../mesh/core/work.ts";
 import { beginSaga, cancelSaga, type Saga } from "../../mesh/events/saga.ts";
@@ -14,9 +21,16 @@ import { type Changes, watch } from "../../mesh/store/watch.ts";
 import type { Clients } from "./clients.ts";
 import { orderPlaced } from "./events.ts";
 import { toMessage } from "./messages.ts";
-import { isFinal, type NewOrder, type Order, refuse } from "./order.ts";
+import { isFinal, type NewOrder, type Order, orderNotFound, refuse } from "./order.ts";
 import { BY_CUSTOMER, type SagaState } from "./saga.ts";
-import { insertOrder, isBeingCancelled, listOrders, readOrder, setCancelReason } from "./store.ts";
+import {
+  insertOrder,
+  isBeingCancelled,
+  listOrders,
+  listPurchases,
+  readOrder,
+  setCancelReason,
+} from "./store.ts";
 
 /** What the RPCs work with. */
 export interface OrderServiceParts {
@@ -40,6 +54,13 @@ export function orderService({
   saga,
   changes,
 }: OrderServiceParts): ServiceImpl<typeof OrderService> {
+  /** The order, if it is the caller's. Throws ORDER_NOT_FOUND. */
+  async function ownOrder(orderId: string): Promise<Order> {
+    const order = await readOrder(sql, orderId);
+    assertOwner(order.customerId, () => orderNotFound(orderId));
+    return order;
+  }
+
   /** The order now and at each change, until it is final. */
   async function* follow(orderId: string, signal: AbortSignal): AsyncGenerator<Order> {
     const states = watch(
@@ -93,7 +114,7 @@ export function orderService({
     },
 
     async getOrder({ orderId }) {
-      return { order: toMessage(await readOrder(sql, orderId)) };
+      return { order: toMessage(await ownOrder(orderId)) };
     },
 
     async listOrders({ customerId, pageSize: asked, pageToken }) {
@@ -104,7 +125,22 @@ export function orderService({
       return { orders: orders.map(toMessage), nextPageToken };
     },
 
+    async listPurchases({ pageSize: asked, pageToken }) {
+      const [after = ""] = readPageToken(pageToken, 1) ?? [];
+      const size = pageSize(asked);
+      const { stream } = eventContract(OrderPlacedSchema);
+      const found = await listPurchases(sql, { stream, after, limit: size + 1 });
+      const [purchases, nextPageToken] = cutPage(found, size, ({ orderId }) => [orderId]);
+      return {
+        purchases: purchases.map((each) =>
+          create(PurchaseSchema, { ...each, productIds: [...each.productIds] }),
+        ),
+        nextPageToken,
+      };
+    },
+
     async cancelOrder({ orderId, reason }, { signal }) {
+      await ownOrder(orderId);
       await transaction(sql, async (tx) => {
         // The saga's row is locked before the order's, here as in the runner.
         if (await cancelSaga(tx, saga, orderId, BY_CUSTOMER)) {
@@ -121,6 +157,7 @@ export function orderService({
     },
 
     async *watchOrder({ orderId }, { signal }) {
+      await ownOrder(orderId);
       for await (const order of follow(orderId, signal)) yield { order: toMessage(order) };
     },
   };

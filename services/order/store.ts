@@ -1,4 +1,5 @@
 import type { Queries } from "../../mesh/store/connect.ts";
+import { liveBuildIn } from "../../mesh/store/live-build.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
 import { type Line, type NewOrder, type Order, type OrderState, orderNotFound, totalOf } from "./order.ts";
 
@@ -61,6 +62,30 @@ export async function listOrders(
   return rows.map(toOrder);
 }
 
+/** What was bought by an order, and which of the order's events are in it. */
+export interface Purchase {
+  readonly orderId: string;
+  readonly customerId: string;
+  /** Empty unless the order is confirmed. */
+  readonly productIds: readonly string[];
+  /** The number of the order's last event that is in it. */
+  readonly version: number;
+}
+
+/** What was bought by each order that has announced something, by order after `after`. */
+export async function listPurchases(
+  sql: Queries,
+  { stream, after, limit }: { stream: string; after: string; limit: number },
+): Promise<Purchase[]> {
+  // In one statement, so that it is the number of the last event that this state has published.
+  return sql<Purchase[]>`
+    SELECT k.key AS "orderId", o.customer_id AS "customerId", k.last_seq AS version,
+      (SELECT coalesce(json_agg(l.product_id ORDER BY l.position), '[]') FROM order_line l
+       WHERE l.order_id = o.order_id AND o.state = 'CONFIRMED') AS "productIds"
+    FROM event_key k JOIN orders o ON o.order_id = k.key
+    WHERE k.stream = ${stream} AND k.key > ${after} ORDER BY k.key LIMIT ${limit}`;
+}
+
 /** Keeps a new order. */
 export async function insertOrder(
   tx: Tx,
@@ -111,11 +136,16 @@ export async function isBeingCancelled(tx: Tx, orderId: string, byCustomer: stri
   return rows.length > 0;
 }
 
-/** Keeps what a product costs. */
-export async function keepPrice(tx: Tx, productId: string, priceCents: number): Promise<void> {
+/** Keeps what a product costs, in a build of the prices. */
+export async function keepPrice(tx: Tx, build: number, productId: string, priceCents: number): Promise<void> {
   await tx`
-    INSERT INTO product_replica (product_id, price_cents) VALUES (${productId}, ${priceCents})
-    ON CONFLICT (product_id) DO UPDATE SET price_cents = EXCLUDED.price_cents, synced_at = now()`;
+    INSERT INTO product_replica (build, product_id, price_cents) VALUES (${build}, ${productId}, ${priceCents})
+    ON CONFLICT (build, product_id) DO UPDATE SET price_cents = EXCLUDED.price_cents, synced_at = now()`;
+}
+
+/** Deletes the prices of a build. */
+export async function dropPrices(tx: Tx, build: number): Promise<void> {
+  await tx`DELETE FROM product_replica WHERE build = ${build}`;
 }
 
 /** What these products cost as far as is known here, by their ids; those that nobody has heard of are left out. */
@@ -124,19 +154,27 @@ export async function knownPrices(
   productIds: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   const rows = await sql<{ product_id: string; price_cents: number }[]>`
-    SELECT product_id, price_cents FROM product_replica WHERE product_id = ANY (${[...productIds]})`;
+    SELECT product_id, price_cents FROM product_replica
+    WHERE build = ${liveBuildIn(sql, "products")} AND product_id = ANY (${[...productIds]})`;
   return new Map(rows.map((row) => [row.product_id, row.price_cents]));
 }
 
-/** Keeps that there is this customer. */
-export async function keepCustomer(tx: Tx, customerId: string): Promise<void> {
+/** Keeps that there is this customer, in a build of the customers. */
+export async function keepCustomer(tx: Tx, build: number, customerId: string): Promise<void> {
   await tx`
-    INSERT INTO customer_replica (customer_id) VALUES (${customerId})
-    ON CONFLICT (customer_id) DO UPDATE SET synced_at = now()`;
+    INSERT INTO customer_replica (build, customer_id) VALUES (${build}, ${customerId})
+    ON CONFLICT (build, customer_id) DO UPDATE SET synced_at = now()`;
+}
+
+/** Deletes the customers of a build. */
+export async function dropCustomers(tx: Tx, build: number): Promise<void> {
+  await tx`DELETE FROM customer_replica WHERE build = ${build}`;
 }
 
 /** True if the customer is known here. */
 export async function isKnownCustomer(sql: Queries, customerId: string): Promise<boolean> {
-  const rows = await sql`SELECT 1 FROM customer_replica WHERE customer_id = ${customerId}`;
+  const rows = await sql`
+    SELECT 1 FROM customer_replica
+    WHERE build = ${liveBuildIn(sql, "customers")} AND customer_id = ${customerId}`;
   return rows.length > 0;
 }

@@ -27,6 +27,8 @@ export interface PaymentProvider {
 }
 
 const SLOW_MS = 3_000;
+// Longer than anybody waits.
+const SILENT_MS = 3_600_000;
 const FLAKY_FAILURES = 2;
 
 /**
@@ -47,6 +49,9 @@ export function simulatedProvider(sql: Sql, clock: Clock): PaymentProvider {
           await clock.sleep(SLOW_MS, signal);
           if (signal?.aborted) throw unavailable("did not answer in time");
           return answer(key, "APPROVED");
+        case "tok_silent":
+          await clock.sleep(SILENT_MS, signal);
+          throw unavailable("did not answer in time");
         case "tok_flaky":
           if (await fails(key)) throw unavailable("is away");
           return answer(key, "APPROVED");

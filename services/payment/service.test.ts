@@ -176,6 +176,19 @@ test("a caller who goes while the provider is slow ends the wait, and may come b
   expect(await announced(orderId)).toEqual(["PaymentAuthorized 1299"]);
 });
 
+test("a provider that is silent is waited for no longer than the caller waits, and is let go by a void", async () => {
+  const orderId = newId();
+  const asked = refusalOf(client.authorizePayment(wanted(orderId, "tok_silent"), { timeoutMs: 300 }));
+  await clock.whenSleeping(1);
+  clock.advance(300_000);
+  expect(await asked).toMatchObject({ code: "DeadlineExceeded" });
+  await clock.whenSleeping(0);
+  expect(await providerSays(orderId)).toBeUndefined();
+  await client.voidPayment({ orderId });
+  expect(await providerSays(orderId)).toBe("RELEASED");
+  expect(await stateOf(orderId)).toBe(PaymentState.VOIDED);
+});
+
 test("a void that comes while the provider is asked wins, and what was held is let go", async () => {
   const orderId = newId();
   const asked = refusalOf(client.authorizePayment(wanted(orderId, "tok_slow")));

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Money } from "../../gen/google/type/money_pb.ts";
 import { PaymentService, RefundPaymentResponseSchema } from "../../gen/shop/payment/v1/payment_service_pb.ts";
+import { assertOwner } from "../../mesh/auth/owner.ts";
 import { toCents } from "../../mesh/core/money.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once } from "../../mesh/store/once.ts";
@@ -47,6 +48,7 @@ export function paymentService(sql: Sql, provider: PaymentProvider): ServiceImpl
     async getPayment({ orderId }) {
       const payment = await findPayment(sql, orderId);
       if (!payment) throw paymentNotFound(orderId);
+      assertOwner(payment.customerId, () => paymentNotFound(orderId));
       return { payment: toMessage(payment) };
     },
   };

@@ -4,7 +4,8 @@ import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts"
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
 import type { Settings } from "./config.ts";
-import { commandHandlers, ratingHandlers } from "./events.ts";
+import { commandHandlers } from "./events.ts";
+import { ratings } from "./ratings.ts";
 import { restockSaga } from "./saga.ts";
 import { seedDemo } from "./seed.ts";
 import { productService } from "./service.ts";
@@ -16,19 +17,20 @@ export async function startApp(settings: Settings): Promise<App> {
   if (settings.seed === "demo") await seedDemo(parts.sql);
   const supplier = openSupplier(settings.restockStepMs);
   const saga = restockSaga(supplier);
-  const { port, stop } = await serve(parts, {
+  const app = await serve(parts, {
     contract: ProductService,
     routes: (router) => router.service(ProductService, productService(parts.sql)),
     publishes: ProductCreatedSchema,
     sends: [RestockProductSchema],
-    handles: { ratings: ratingHandlers, commands: commandHandlers(saga) },
+    handles: { commands: commandHandlers(saga) },
+    readModels: { ratings },
     sagas: [saga],
   });
   return {
-    port,
+    ...app,
     stop() {
       supplier.close();
-      return stop();
+      return app.stop();
     },
   };
 }

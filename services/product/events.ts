@@ -7,7 +7,12 @@ import {
   StockReservedSchema,
   StockRestockedSchema,
 } from "../../gen/shop/product/v1/product_event_pb.ts";
-import { ReviewPostedSchema, ReviewRemovedSchema } from "../../gen/shop/review/v1/review_event_pb.ts";
+import {
+  type ReviewPosted,
+  ReviewPostedSchema,
+  type ReviewRemoved,
+  ReviewRemovedSchema,
+} from "../../gen/shop/review/v1/review_event_pb.ts";
 import { newId } from "../../mesh/core/ids.ts";
 import { euro } from "../../mesh/core/money.ts";
 import { on } from "../../mesh/events/handlers.ts";
@@ -68,7 +73,18 @@ export function commandHandlers(saga: Saga<RestockState>) {
 }
 
 /** Keeps the replica of the ratings. */
-export const ratingHandlers = [
-  on(ReviewPostedSchema, (tx, { productId, rating }) => addRating(tx, productId, rating, 1)),
-  on(ReviewRemovedSchema, (tx, { productId, rating }) => addRating(tx, productId, -rating, -1)),
-];
+export function ratingHandlers(build: number) {
+  return [
+    on(ReviewPostedSchema, (tx, event) =>
+      addRating(tx, build, { productId: event.productId, sum: starsOf(event), count: 1 }),
+    ),
+    on(ReviewRemovedSchema, (tx, event) =>
+      addRating(tx, build, { productId: event.productId, sum: -starsOf(event), count: -1 }),
+    ),
+  ];
+}
+
+/** Upcasts what was published before there were half stars. */
+function starsOf({ halfStars, rating }: ReviewPosted | ReviewRemoved): number {
+  return halfStars === 0 ? rating : halfStars / 2;
+}

@@ -34,6 +34,14 @@ export interface Reservation {
   readonly state: "RESERVED" | "COMMITTED" | "RELEASED";
 }
 
+/** What the reviews of a product come to, or add to it. */
+export interface Ratings {
+  readonly productId: string;
+  /** In stars, with halves. */
+  readonly sum: number;
+  readonly count: number;
+}
+
 /** Pieces that the supplier was asked to bring. */
 export interface Restock extends Line {
   readonly restockId: string;

@@ -12,8 +12,8 @@ import { readSettings } from "./config.ts";
 const reviews = await testPublisher(ReviewPostedSchema);
 const { client } = await testService({ contract: ProductService, readSettings, start: startApp });
 
-const post = (productId: string, rating: number) =>
-  reviews.publish({ productId, reviewId: `review-${rating}`, customerId: "cust-ada", rating });
+const post = (productId: string, rating: number, halfStars = 0) =>
+  reviews.publish({ productId, reviewId: `review-${rating}`, customerId: "cust-ada", rating, halfStars });
 
 test("who names the version of a review reads the rating that has it in it", async () => {
   const { product } = await client.createProduct({ product: { name: "Cup", price: euro(100) } });
@@ -28,6 +28,15 @@ test("who names the version of a review reads the rating that has it in it", asy
     }),
   );
   expect(found.product?.rating).toMatchObject({ count: 2, average: 3.5 });
+});
+
+test("half stars count as halves, beside reviews from before there were any", async () => {
+  const { product } = await client.createProduct({ product: { name: "Pot", price: euro(100) } });
+  const productId = product?.productId ?? "";
+  await post(productId, 4);
+  const minRatingVersion = await post(productId, 5, 9);
+  const found = await until(() => client.getProduct({ productId, minRatingVersion }).catch(() => undefined));
+  expect(found.product?.rating).toMatchObject({ count: 2, average: 4.25 });
 });
 
 test("a version that was never published is not waited for without end", async () => {

@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   ProductCreatedSchema,
   ProductPriceChangedSchema,
@@ -8,7 +11,7 @@ import {
   StockReservedSchema,
 } from "../../gen/shop/product/v1/product_event_pb.ts";
 import { ReservationState } from "../../gen/shop/product/v1/product_pb.ts";
-import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { type ProductPrice, ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { published } from "../../mesh/testing/published.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
 import { testService } from "../../mesh/testing/service.ts";
@@ -95,6 +98,28 @@ describe("the catalogue", () => {
     });
   });
 
+  test("a repeated request creates once for as long as the deployment says", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "weft-product-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "policies.json");
+    const methods = { "shop.product.v1.ProductService/CreateProduct": { dedupeTtl: "172800s" } };
+    writeFileSync(file, JSON.stringify({ methods }));
+    const patient = await testService({
+      contract: ProductService,
+      readSettings,
+      start: startApp,
+      env: { MESH_POLICY_FILE: file },
+    });
+    const request = { product: draft(""), requestId: "r1" };
+    const { product } = await patient.client.createProduct(request);
+    const age = (hours: number) =>
+      patient.sql`UPDATE request SET expires_at = expires_at - make_interval(hours => ${hours})`;
+    await age(47);
+    expect((await patient.client.createProduct(request)).product).toEqual(product);
+    await age(2);
+    expect((await patient.client.createProduct(request)).product?.productId).not.toBe(product?.productId);
+  });
+
   test("bad fields are named, all of them", async () => {
     const product = { ...draft("no id"), name: "", price: { currencyCode: "USD", units: 1n, nanos: 1 } };
     expect(await refusalOf(client.createProduct({ product }))).toEqual(
@@ -137,6 +162,29 @@ describe("the catalogue", () => {
     expect((await client.listProducts({ query: word.replace("_", "x") })).products).toEqual([]);
     expect(await refusalOf(client.listProducts({ pageToken: "made up" }))).toEqual(invalid("page_token"));
     expect(await refusalOf(client.listProducts({ pageSize: -1 }))).toEqual(invalid("page_size"));
+  });
+
+  test("prices are listed by product, each with the number of the product's last event", async () => {
+    const made = [await newProduct(), await newProduct()].sort();
+    const [one = "", other = ""] = made;
+    const product = { ...draft(one), price: euros(4n) };
+    await client.updateProduct({ product, updateMask: { paths: ["price"] } });
+    await client.reserveStock({ orderId: randomUUID(), lines: [{ productId: one, quantity: 1 }] });
+    const all: ProductPrice[] = [];
+    for (let pageToken = ""; ; ) {
+      const page = await client.listPrices({ pageSize: 3, pageToken });
+      expect(page.prices.length).toBeLessThanOrEqual(3);
+      all.push(...page.prices);
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+    const ids = all.map(({ productId }) => productId);
+    expect(ids).toEqual([...new Set(ids)].sort());
+    expect(all.filter(({ productId }) => made.includes(productId))).toMatchObject([
+      { productId: one, price: euros(4n), version: 3 },
+      { productId: other, price: euros(3n, 500_000_000), version: 1 },
+    ]);
+    expect(await refusalOf(client.listPrices({ pageToken: "made up" }))).toEqual(invalid("page_token"));
   });
 
   test("an update changes what its mask names, and announces a new price only", async () => {

@@ -1,11 +1,14 @@
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { ProductCreatedSchema } from "../../gen/shop/product/v1/product_event_pb.ts";
 import { type Product as ProductMessage, ProductSchema } from "../../gen/shop/product/v1/product_pb.ts";
 import {
   CreateProductResponseSchema,
   ProductService,
   type UpdateProductRequest,
 } from "../../gen/shop/product/v1/product_service_pb.ts";
+import { eventContract } from "../../mesh/contract/event.ts";
+import { euro } from "../../mesh/core/money.ts";
 import { untilReplicaHas } from "../../mesh/events/replica.ts";
 import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import { invalidRequest } from "../../mesh/rpc/server/validation.ts";
@@ -18,7 +21,7 @@ import { importProducts } from "./import.ts";
 import { toMessage, toProduct, toReservationMessage, violationsOfProduct } from "./messages.ts";
 import { productNotFound, type StoredProduct } from "./product.ts";
 import { commit, release, reserve } from "./reservations.ts";
-import { findProducts, listProducts } from "./store.ts";
+import { findProducts, listPrices, listProducts } from "./store.ts";
 
 /** The RPCs of ProductService. */
 export function productService(sql: Sql): ServiceImpl<typeof ProductService> {
@@ -44,6 +47,20 @@ export function productService(sql: Sql): ServiceImpl<typeof ProductService> {
       const found = await listProducts(sql, { query, after, limit: size + 1 });
       const [products, nextPageToken] = cutPage(found, size, (product) => [product.productId]);
       return { products: products.map(toMessage), nextPageToken };
+    },
+
+    async listPrices({ pageSize: asked, pageToken }) {
+      const [after = ""] = readPageToken(pageToken, 1) ?? [];
+      const size = pageSize(asked);
+      const { stream } = eventContract(ProductCreatedSchema);
+      const found = await listPrices(sql, { stream, after, limit: size + 1 });
+      const [page, nextPageToken] = cutPage(found, size, ({ productId }) => [productId]);
+      const prices = page.map(({ productId, priceCents, version }) => ({
+        productId,
+        price: euro(priceCents),
+        version,
+      }));
+      return { prices, nextPageToken };
     },
 
     createProduct(request) {

@@ -1,6 +1,7 @@
 import type { Queries } from "../../mesh/store/connect.ts";
+import { liveBuildIn } from "../../mesh/store/live-build.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
-import type { Line, Product, Reservation, Restock, StoredProduct } from "./product.ts";
+import type { Line, Product, Ratings, Reservation, Restock, StoredProduct } from "./product.ts";
 
 interface ProductRow {
   readonly product_id: string;
@@ -18,7 +19,8 @@ function columns(sql: Queries) {
   return sql`
     p.product_id, p.name, p.description, p.price_cents, p.available_stock, p.created_at, p.updated_at,
     coalesce(r.sum, 0) AS rating_sum, coalesce(r.count, 0) AS rating_count
-    FROM product p LEFT JOIN rating r USING (product_id)`;
+    FROM product p
+    LEFT JOIN rating r ON r.product_id = p.product_id AND r.build = ${liveBuildIn(sql, "ratings")}`;
 }
 
 function toProduct(row: ProductRow): StoredProduct {
@@ -52,6 +54,26 @@ export async function listProducts(
     WHERE p.product_id > ${after} AND (p.name ILIKE ${pattern} OR p.description ILIKE ${pattern})
     ORDER BY p.product_id LIMIT ${limit}`;
   return rows.map(toProduct);
+}
+
+/** What a product costs, and which of the product's events are in it. */
+export interface ProductPrice {
+  readonly productId: string;
+  readonly priceCents: number;
+  /** The number of the product's last event that is in it. */
+  readonly version: number;
+}
+
+/** What each product costs that has announced something, by product after `after`. */
+export async function listPrices(
+  sql: Queries,
+  { stream, after, limit }: { stream: string; after: string; limit: number },
+): Promise<ProductPrice[]> {
+  // In one statement, so that it is the number of the last event that this price has published.
+  return sql<ProductPrice[]>`
+    SELECT k.key AS "productId", p.price_cents AS "priceCents", k.last_seq AS version
+    FROM event_key k JOIN product p ON p.product_id = k.key
+    WHERE k.stream = ${stream} AND k.key > ${after} ORDER BY k.key LIMIT ${limit}`;
 }
 
 /** Adds a product. False if its id is taken. */
@@ -140,11 +162,16 @@ export async function setReservationState(
 }
 
 /** Adds to what the reviews of a product say; negative numbers take back. */
-export async function addRating(tx: Tx, productId: string, sum: number, count: number): Promise<void> {
+export async function addRating(tx: Tx, build: number, { productId, sum, count }: Ratings): Promise<void> {
   await tx`
-    INSERT INTO rating AS r (product_id, sum, count) VALUES (${productId}, ${sum}, ${count})
-    ON CONFLICT (product_id) DO UPDATE
+    INSERT INTO rating AS r (build, product_id, sum, count) VALUES (${build}, ${productId}, ${sum}, ${count})
+    ON CONFLICT (build, product_id) DO UPDATE
       SET sum = r.sum + EXCLUDED.sum, count = r.count + EXCLUDED.count, updated_at = now()`;
+}
+
+/** Deletes the ratings of a build. */
+export async function dropRatings(tx: Tx, build: number): Promise<void> {
+  await tx`DELETE FROM rating WHERE build = ${build}`;
 }
 
 /** Keeps what the supplier is to bring. False if its id is known: then that one stays. */

@@ -1,11 +1,13 @@
 import { ReviewPostedSchema } from "../../gen/shop/review/v1/review_event_pb.ts";
 import { ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
+import { ReviewService as ReviewServiceV2 } from "../../gen/shop/review/v2/review_service_pb.ts";
 import { openParts } from "../../mesh/app/parts.ts";
 import { type App, serve } from "../../mesh/app/serve.ts";
+import { buyers } from "./buyers.ts";
 import { openClients } from "./clients.ts";
 import type { Settings } from "./config.ts";
-import { buyerHandlers } from "./events.ts";
 import { reviewService } from "./service.ts";
+import { reviewServiceV2 } from "./service-v2.ts";
 
 /** Builds the review service and starts it. */
 export async function startApp(settings: Settings): Promise<App> {
@@ -13,9 +15,13 @@ export async function startApp(settings: Settings): Promise<App> {
   const clients = openClients(settings, parts.clients);
   return serve(parts, {
     contract: ReviewService,
-    routes: (router) => router.service(ReviewService, reviewService(parts.sql, clients)),
+    offers: [ReviewServiceV2],
+    routes(router) {
+      router.service(ReviewService, reviewService(parts.sql, clients));
+      router.service(ReviewServiceV2, reviewServiceV2(parts.sql));
+    },
     publishes: ReviewPostedSchema,
-    handles: { buyers: buyerHandlers },
+    readModels: { buyers },
     targets: clients.targets,
   });
 }

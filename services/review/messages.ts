@@ -4,15 +4,15 @@ import { type Rating, RatingSchema } from "../../gen/shop/product/v1/product_pb.
 import { type Review as ReviewMessage, ReviewSchema } from "../../gen/shop/review/v1/review_pb.ts";
 import type { CreateReviewRequest } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { newId } from "../../mesh/core/ids.ts";
-import { averageOf, type Ratings, type Review, type StoredReview } from "./review.ts";
+import { averageOf, type Ratings, type Review, type StoredReview, wholeStars } from "./review.ts";
 
-/** A review as the contract says it. */
+/** A review as v1 of the contract says it: its rating is rounded up to whole stars. */
 export function toMessage(review: StoredReview): ReviewMessage {
   return create(ReviewSchema, {
     reviewId: review.reviewId,
     productId: review.productId,
     customerId: review.customerId,
-    rating: review.rating,
+    rating: wholeStars(review.halfStars),
     title: review.title,
     body: review.body,
     createTime: timestampFromDate(review.createdAt),
@@ -21,7 +21,7 @@ export function toMessage(review: StoredReview): ReviewMessage {
 
 /** The review that a request asks for, under an id of its own. */
 export function toReview({ productId, customerId, rating, title, body }: CreateReviewRequest): Review {
-  return { reviewId: newId(), productId, customerId, rating, title, body };
+  return { reviewId: newId(), productId, customerId, halfStars: 2 * rating, title, body };
 }
 
 /** What all reviews say, as the contract says it. */

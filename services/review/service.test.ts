@@ -170,6 +170,30 @@ describe("ListReviews", () => {
   });
 });
 
+describe("ListRatings", () => {
+  test("lists what the reviews of each product come to, and how many of its events are in that", async () => {
+    const [one, other] = [await boughtProduct(), await boughtProduct()].sort() as [string, string];
+    for (const rating of [5, 2]) await post(one, rating);
+    const reviewId = await post(other, 4);
+    await client.deleteReview({ reviewId });
+    const all = [];
+    for (let pageToken = ""; ; ) {
+      const page = await client.listRatings({ pageSize: 1, pageToken });
+      expect(page.ratings.length).toBeLessThanOrEqual(1);
+      all.push(...page.ratings);
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+    expect(all.map(({ productId }) => productId)).toEqual(
+      [...new Set(all.map(({ productId }) => productId))].sort(),
+    );
+    expect(all.filter(({ productId }) => [one, other].includes(productId))).toMatchObject([
+      { productId: one, sum: 7n, count: 2, version: 2 },
+      { productId: other, sum: 0n, count: 0, version: 2 },
+    ]);
+  });
+});
+
 describe("DeleteReview", () => {
   test("takes a review away and announces it once, however often it is repeated", async () => {
     const productId = await boughtProduct();

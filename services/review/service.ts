@@ -2,56 +2,54 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { CreateReviewResponseSchema, ReviewService } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { markDegraded } from "../../mesh/resilience/degraded.ts";
-import { cutPage, pageSize, readPageToken } from "../../mesh/rpc/server/page.ts";
 import type { Sql } from "../../mesh/store/connect.ts";
 import { once } from "../../mesh/store/once.ts";
-import { type Tx, transaction } from "../../mesh/store/transaction.ts";
+import { transaction } from "../../mesh/store/transaction.ts";
 import type { Clients } from "./clients.ts";
-import { reviewPosted, reviewRemoved } from "./events.ts";
 import { toMessage, toRatingMessage, toReview } from "./messages.ts";
-import { notABuyer, type Review, reviewNotFound } from "./review.ts";
-import { countRatings, findReview, hasBought, insertReview, listReviews, removeReview } from "./store.ts";
+import { refusalsV1 } from "./review.ts";
+import { deleteReview, getReview, postReview, ratingPage, reviewPage } from "./reviews.ts";
+import { countRatings, listReviews } from "./store.ts";
 
 const NEWEST = 10;
 
-/** The RPCs of ReviewService. */
+/** The RPCs of `shop.review.v1`, which knows whole stars only. */
 export function reviewService(sql: Sql, clients: Clients): ServiceImpl<typeof ReviewService> {
-  async function post(tx: Tx, review: Review) {
-    if (!(await hasBought(tx, review.customerId, review.productId))) throw notABuyer(review);
-    const posted = await insertReview(tx, review);
-    const ratingVersion = await reviewPosted(tx, posted);
-    return create(CreateReviewResponseSchema, { review: toMessage(posted), ratingVersion });
-  }
-
   return {
     createReview(request) {
-      const { customerId, requestId } = request;
-      const key = { caller: customerId, requestId, request };
+      const key = { caller: request.customerId, requestId: request.requestId, request };
       return transaction(sql, (tx) =>
-        once(tx, ReviewService.method.createReview, key, () => post(tx, toReview(request))),
+        once(tx, ReviewService.method.createReview, key, async () => {
+          const { posted, ratingVersion } = await postReview(tx, toReview(request), refusalsV1);
+          return create(CreateReviewResponseSchema, { review: toMessage(posted), ratingVersion });
+        }),
       );
     },
 
     async getReview({ reviewId }) {
-      const found = await findReview(sql, reviewId);
-      if (!found || found.isRemoved) throw reviewNotFound(reviewId);
-      return { review: toMessage(found) };
+      return { review: toMessage(await getReview(sql, reviewId, refusalsV1)) };
     },
 
-    async listReviews({ productId, pageSize: asked, pageToken }) {
-      const [after] = readPageToken(pageToken, 1) ?? [];
-      const size = pageSize(asked);
-      const found = await listReviews(sql, { productId, after, limit: size + 1 });
-      const [reviews, nextPageToken] = cutPage(found, size, (review) => [review.reviewId]);
+    async listReviews(request) {
+      const { reviews, nextPageToken } = await reviewPage(sql, request.productId, request);
       return { reviews: reviews.map(toMessage), nextPageToken };
     },
 
+    async listRatings(request) {
+      const { ratings, nextPageToken } = await ratingPage(sql, request);
+      return {
+        ratings: ratings.map(({ productId, wholeStarsSum, count, version }) => ({
+          productId,
+          sum: BigInt(wholeStarsSum),
+          count,
+          version,
+        })),
+        nextPageToken,
+      };
+    },
+
     async deleteReview({ reviewId }) {
-      await transaction(sql, async (tx) => {
-        const removed = await removeReview(tx, reviewId);
-        if (removed) await reviewRemoved(tx, removed);
-        else if (!(await findReview(tx, reviewId))) throw reviewNotFound(reviewId);
-      });
+      await deleteReview(sql, reviewId, ReviewService.method.deleteReview, refusalsV1);
       return {};
     },
 

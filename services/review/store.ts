@@ -1,20 +1,26 @@
 import type { Queries } from "../../mesh/store/connect.ts";
+import { liveBuildIn } from "../../mesh/store/live-build.ts";
 import type { Tx } from "../../mesh/store/transaction.ts";
-import type { Ratings, Review, StoredReview } from "./review.ts";
+import { type Ratings, type Review, type StoredReview, wholeStars } from "./review.ts";
 
 interface ReviewRow {
   readonly review_id: string;
   readonly product_id: string;
   readonly customer_id: string;
-  readonly rating: number;
+  readonly half_stars: number;
   readonly title: string;
   readonly body: string;
   readonly created_at: Date;
   readonly removed_at: Date | null;
 }
 
+/** A review of a release that knows whole stars only has no halves. */
+function halfStars(sql: Queries) {
+  return sql`coalesce(half_stars, 2 * rating)`;
+}
+
 function columns(sql: Queries) {
-  return sql`review_id, product_id, customer_id, rating, title, body, created_at, removed_at`;
+  return sql`review_id, product_id, customer_id, ${halfStars(sql)} AS half_stars, title, body, created_at, removed_at`;
 }
 
 function toReview(row: ReviewRow): StoredReview & { readonly isRemoved: boolean } {
@@ -22,7 +28,7 @@ function toReview(row: ReviewRow): StoredReview & { readonly isRemoved: boolean 
     reviewId: row.review_id,
     productId: row.product_id,
     customerId: row.customer_id,
-    rating: row.rating,
+    halfStars: row.half_stars,
     title: row.title,
     body: row.body,
     createdAt: row.created_at,
@@ -58,16 +64,41 @@ export async function listReviews(
 /** What all reviews of a product say, without those that were removed. */
 export async function countRatings(sql: Queries, productId: string): Promise<Ratings> {
   const [row] = await sql<Ratings[]>`
-    SELECT coalesce(sum(rating), 0) AS sum, count(*) AS count FROM review
+    SELECT coalesce(sum(${halfStars(sql)}), 0) AS "halfStarsSum", count(*) AS count FROM review
     WHERE product_id = ${productId} AND removed_at IS NULL`;
-  return { sum: row?.sum ?? 0, count: row?.count ?? 0 };
+  return { halfStarsSum: row?.halfStarsSum ?? 0, count: row?.count ?? 0 };
+}
+
+/** What the reviews of one product come to. */
+export interface ProductRatings extends Ratings {
+  readonly productId: string;
+  /** The sum of all ratings, each in whole stars. */
+  readonly wholeStarsSum: number;
+  /** The number of the product's last event that is in it. */
+  readonly version: number;
+}
+
+/** What the reviews of each product come to, and which of the product's events are in it, by product after `after`. */
+export async function listRatings(
+  sql: Queries,
+  { stream, after, limit }: { stream: string; after: string; limit: number },
+): Promise<ProductRatings[]> {
+  // In one statement, so that it is the number of the last event that these reviews have published.
+  return sql<ProductRatings[]>`
+    SELECT k.key AS "productId", k.last_seq AS version, count(r.review_id) AS count,
+      coalesce(sum(r.rating), 0) AS "wholeStarsSum", coalesce(sum(${halfStars(sql)}), 0) AS "halfStarsSum"
+    FROM event_key k LEFT JOIN review r ON r.product_id = k.key AND r.removed_at IS NULL
+    WHERE k.stream = ${stream} AND k.key > ${after} GROUP BY k.key, k.last_seq ORDER BY k.key LIMIT ${limit}`;
 }
 
 /** Keeps a new review. */
 export async function insertReview(tx: Tx, review: Review): Promise<StoredReview> {
+  const { reviewId, productId, customerId, title, body } = review;
+  // Both, while instances run that know whole stars only.
+  const rating = wholeStars(review.halfStars);
   const [row] = await tx<ReviewRow[]>`
-    INSERT INTO review (review_id, product_id, customer_id, rating, title, body)
-    VALUES (${review.reviewId}, ${review.productId}, ${review.customerId}, ${review.rating}, ${review.title}, ${review.body})
+    INSERT INTO review (review_id, product_id, customer_id, rating, half_stars, title, body)
+    VALUES (${reviewId}, ${productId}, ${customerId}, ${rating}, ${review.halfStars}, ${title}, ${body})
     RETURNING ${columns(tx)}`;
   if (!row) throw new Error("an insert returned no row");
   return toReview(row);
@@ -83,15 +114,28 @@ export async function removeReview(tx: Tx, reviewId: string): Promise<StoredRevi
 
 /** True if an order of the customer with the product is known here. */
 export async function hasBought(sql: Queries, customerId: string, productId: string): Promise<boolean> {
-  const rows = await sql`SELECT 1 FROM buyer WHERE customer_id = ${customerId} AND product_id = ${productId}`;
+  const rows = await sql`
+    SELECT 1 FROM buyer
+    WHERE build = ${liveBuildIn(sql, "buyers")} AND customer_id = ${customerId} AND product_id = ${productId}`;
   return rows.length > 0;
 }
 
-/** Remembers that a customer has bought these products. */
-export async function addBuyer(tx: Tx, customerId: string, productIds: readonly string[]): Promise<void> {
+/** Remembers that a customer has bought these products, in a build of who bought what. */
+export async function addBuyer(
+  tx: Tx,
+  build: number,
+  customerId: string,
+  productIds: readonly string[],
+): Promise<void> {
   // Sorted, so that two orders of one customer lock the rows in the same order.
   await tx`
-    INSERT INTO buyer (customer_id, product_id)
-    SELECT ${customerId}, product_id FROM unnest(${[...productIds].sort()}::text[]) AS bought (product_id)
+    INSERT INTO buyer (build, customer_id, product_id)
+    SELECT ${build}::int, ${customerId}, product_id
+    FROM unnest(${[...productIds].sort()}::text[]) AS bought (product_id)
     ON CONFLICT DO NOTHING`;
+}
+
+/** Deletes who bought what of a build. */
+export async function dropBuyers(tx: Tx, build: number): Promise<void> {
+  await tx`DELETE FROM buyer WHERE build = ${build}`;
 }

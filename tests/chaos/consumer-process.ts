@@ -3,9 +3,11 @@ import { createLog } from "../../mesh/core/log.ts";
 import { runUntilStopped } from "../../mesh/core/process.ts";
 import { consume } from "../../mesh/events/consume.ts";
 import { on } from "../../mesh/events/handlers.ts";
+import type { AskResend } from "../../mesh/events/lost-history.ts";
+import { resend } from "../../mesh/events/resend.ts";
 import { openNats } from "../../mesh/nats/connection.ts";
 import { connect } from "../../mesh/store/connect.ts";
-import type { Tx } from "../../mesh/store/transaction.ts";
+import { type Tx, transaction } from "../../mesh/store/transaction.ts";
 import { contract } from "./contract.ts";
 import { consumeNaively } from "./naive-consumer.ts";
 import { recordEffect } from "./oracle.ts";
@@ -21,7 +23,7 @@ async function handle(
   event: { readonly toyId: string; readonly n: number; readonly text: string },
   { eventId, attempt }: { readonly eventId: string; readonly attempt: number },
 ): Promise<void> {
-  await recordEffect(tx, { key: event.toyId, seq: event.n, eventId });
+  await recordEffect(tx, { key: event.toyId, seq: event.n, eventId, attempt });
   if (plan.isMended) return;
   if (event.text === POISON.deadly) process.kill(process.pid, "SIGKILL");
   if (event.text === POISON.permanent) throw new PermanentError("refused for good");
@@ -33,6 +35,8 @@ await runUntilStopped("consumer", async () => {
   const sql = connect({ url: plan.databaseUrl, name: "chaos-consumer", maxConnections: CONCURRENCY + 2 });
   const nats = openNats({ url: plan.natsUrl, name: "chaos-consumer", log });
   const common = { sql, nats, concurrency: CONCURRENCY, ackWaitMs: plan.ackWaitMs, log };
+  const askOwner: AskResend = async (lost) =>
+    (await transaction(sql, (tx) => resend(tx, lost))) !== undefined;
   const running =
     plan.guard === "gate"
       ? consume({
@@ -41,6 +45,8 @@ await runUntilStopped("consumer", async () => {
           subscription: contract.subscription,
           handlers: [on(contract.Moved, handle)],
           retryDelaysMs: plan.retryDelaysMs,
+          batch: plan.batch,
+          ...(plan.resends && { resend: askOwner }),
           clock: skewedClock(plan.clockSkewMs),
         })
       : consumeNaively({ ...common, hasInbox: plan.guard === "inbox", handle });

@@ -1,15 +1,21 @@
 import { systemClock } from "../../mesh/core/clock.ts";
+import { silentLog } from "../../mesh/core/log.ts";
+import { openNats } from "../../mesh/nats/connection.ts";
 import type { Figures } from "../scenarios/scenario.ts";
+import { Answers } from "./answers.ts";
 import { contract } from "./contract.ts";
 import { openSystem, type Stage, type System } from "./stage.ts";
 
 const POLL_MS = 50;
 const ROLLING_RESTARTS = 10;
-/** So long that nothing but a fault is delivered again because of it. Milliseconds. */
-export const LONG_ACK_WAIT_MS = 30_000;
+// So long that nothing but a fault is delivered again because of it.
+const LONG_ACK_WAIT_MS = 30_000;
 
 /** Restarts the consumers in order, one after the other, again and again, while as many events come as one of them can handle. */
-export async function restartInTurn({ profile }: Stage, system: System): Promise<void> {
+export async function restartInTurn(stage: Stage): Promise<Figures> {
+  const { profile } = stage;
+  await using system = await openSystem(stage, { ackWaitMs: LONG_ACK_WAIT_MS });
+  await using answers = await followAnswers(system, LONG_ACK_WAIT_MS);
   let isOver = false;
   const producing = system.produce({
     orders: 0,
@@ -23,29 +29,53 @@ export async function restartInTurn({ profile }: Stage, system: System): Promise
   }
   isOver = true;
   await producing;
+  const quietAfterS = await system.untilQuiet();
+  return {
+    ...(await system.verdict()),
+    "given back": answers.givenBack,
+    "taken back by the broker": answers.takenBack,
+    "waited for in vain": answers.missed,
+    "quiet after s": quietAfterS,
+  };
+}
+
+/** What the consumers answer the broker, as somebody hears who listens to the broker. */
+async function followAnswers({ natsUrl }: System, ackWaitMs: number) {
+  const nats = openNats({ url: natsUrl, name: "chaos-answers", log: silentLog });
+  const { connection } = await nats.online(new AbortController().signal);
+  const answers = new Answers(ackWaitMs);
+  connection.subscribe(`$JS.ACK.${contract.stream}.${contract.consumer}.>`, {
+    callback: (_error, message) =>
+      answers.hear(message.subject, message.string(), systemClock.date().getTime()),
+  });
+  await connection.flush();
+  return Object.assign(answers, { [Symbol.asyncDispose]: () => nats.close() });
 }
 
 /** Takes the database away for a while. */
 export async function loseDatabase(stage: Stage): Promise<Figures> {
   const { outageMs } = stage.profile;
   await using system = await openSystem(stage);
+  await using answers = await followAnswers(system, stage.profile.ackWaitMs);
   const producing = system.produce();
   await handledMore(system, stage.profile.orders);
   await system.postgres.halt();
-  const before = await system.deliveries();
+  const before = answers.givenBack;
   await systemClock.sleep(outageMs);
-  const perSecond = ((await system.deliveries()) - before) / (outageMs / 1_000);
+  const perSecond = (answers.givenBack - before) / (outageMs / 1_000);
   await system.postgres.start();
   const backAtMs = systemClock.now();
   await handledMore(system, 1);
   const firstAfterS = (systemClock.now() - backAtMs) / 1_000;
   await producing;
   const quietAfterS = await system.untilQuiet();
+  // What the inbox counts of an event that is delivered again it forgets when that is handled; the handler was told.
   const [failed] = await system.sql<{ attempts: number }[]>`
-    SELECT coalesce(sum(attempts), 0)::int AS attempts FROM inbox_failure`;
+    SELECT (SELECT coalesce(sum(attempt - 1), 0) FROM effect)::int
+         + (SELECT coalesce(sum(attempts), 0) FROM inbox_failure)::int AS attempts`;
   return {
     ...(await system.verdict()),
-    "deliveries a second while it is away": perSecond,
+    "given back a second while it is away": perSecond,
     "attempts counted": failed?.attempts ?? Number.NaN,
     "handles again after s": firstAfterS,
     "quiet after s": quietAfterS,
@@ -66,25 +96,6 @@ export async function freeze(stage: Stage, { broker, consumers, ...system }: Sys
   }
   isOver = true;
   await producing;
-}
-
-/** Has a consumer come when half of what was published has left the stream. */
-export async function comeLate({ consumers, ...system }: System): Promise<void> {
-  await Promise.all(consumers.map((consumer) => consumer.halt()));
-  const manager = await system.manager();
-  await manager.consumers.delete(contract.stream, contract.consumer);
-  await system.produce();
-  await system.untilPublished();
-  const { state } = await manager.streams.info(contract.stream);
-  const first = Math.floor((state.first_seq + state.last_seq) / 2);
-  await manager.streams.purge(contract.stream, { seq: first });
-  // What has left is not expected.
-  await system.sql`
-    DELETE FROM produced p USING outbox o
-    WHERE o.key = p.key AND o.key_seq = p.seq AND o.stream = ${contract.stream} AND o.stream_seq < ${first}`;
-  await Promise.all(consumers.map((consumer) => consumer.start()));
-  // Keys that it begins in their middle go on.
-  await system.produce({ orders: 10 });
 }
 
 /** Resolves when so many more events have been handled. */

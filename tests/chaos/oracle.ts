@@ -7,6 +7,8 @@ export interface Effect {
   readonly key: string;
   readonly seq: number;
   readonly eventId: string;
+  /** Which attempt of its handler it was, counted from 1. */
+  readonly attempt: number;
 }
 
 /**
@@ -18,7 +20,7 @@ export async function createOracle(sql: Sql): Promise<void> {
   await sql`
     CREATE TABLE effect (
       id bigint GENERATED ALWAYS AS IDENTITY, key text NOT NULL, seq int NOT NULL, event_id uuid NOT NULL,
-      at timestamptz NOT NULL DEFAULT clock_timestamp())`;
+      attempt int NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`;
 }
 
 /** Notes that an event is produced. False if it was before: its transaction had committed, and nobody knew. */
@@ -29,8 +31,9 @@ export async function recordProduced(tx: Tx, key: string, seq: number, text: str
 }
 
 /** Notes that an event is handled. */
-export async function recordEffect(tx: Tx, { key, seq, eventId }: Effect): Promise<void> {
-  await tx`INSERT INTO effect (key, seq, event_id) VALUES (${key}, ${seq}, ${eventId})`;
+export async function recordEffect(tx: Tx, { key, seq, eventId, attempt }: Effect): Promise<void> {
+  await tx`
+    INSERT INTO effect (key, seq, event_id, attempt) VALUES (${key}, ${seq}, ${eventId}, ${attempt})`;
 }
 
 /** What the tables say, when all is quiet. */

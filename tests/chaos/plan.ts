@@ -6,6 +6,10 @@ export interface Plan {
   readonly audits: boolean;
   /** What keeps the consumer from handling an event twice, or too early; all but the gate are controls. */
   readonly guard: "gate" | "inbox" | "none";
+  /** Whether the owner of the events publishes again what the stream holds no more, when the consumer asks for it. */
+  readonly resends: boolean;
+  /** How many events the consumer handles in a transaction, if it has a gate. */
+  readonly batch: number;
   readonly ackWaitMs: number;
   readonly retryDelaysMs: readonly number[];
   /** How far the clock of the process is wrong. Milliseconds. */

@@ -67,8 +67,8 @@ async function wrongLetters({ sql }: System): Promise<number> {
   return row?.wrong ?? Number.NaN;
 }
 
-/** As an operator does. */
-async function replayAll({ natsUrl }: System): Promise<number> {
+/** Replays every dead letter, as an operator does. Resolves with how many. */
+export async function replayAll({ natsUrl }: System): Promise<number> {
   const nats = openNats({ url: natsUrl, name: "chaos-operator", log: silentLog });
   try {
     const online = await nats.online(never);

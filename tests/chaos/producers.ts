@@ -16,20 +16,22 @@ export interface Production {
   readonly goesOn?: () => boolean;
   /** What the handler is to make of an event. Defaults to nothing special. */
   readonly textOf?: (order: number, seq: number) => string;
+  /** Which of an order's events are made. Defaults to all. */
+  readonly seqsOf?: (order: number) => readonly number[];
 }
 
 /** How many orders are made side by side. */
 export const TASKS = 24;
 const RETRY_MS = 50;
+const ALL_SEQS = Array.from({ length: EVENTS_PER_ORDER }, (_, i) => i + 1);
 
 /**
  * Makes orders, each with its events one after the other, as services do that are called while parts of them fail.
  * Resolves with how many it made.
  */
-export async function produce(
-  sql: Sql,
-  { orders, first = 0, ordersPerSecond, goesOn = () => false, textOf = () => "" }: Production,
-): Promise<number> {
+export async function produce(sql: Sql, production: Production): Promise<number> {
+  const { orders, first = 0, ordersPerSecond, goesOn = () => false } = production;
+  const { textOf = () => "", seqsOf = () => ALL_SEQS } = production;
   const begunAtMs = systemClock.now();
   let begun = 0;
   async function work(): Promise<void> {
@@ -37,7 +39,7 @@ export async function produce(
       const order = begun++;
       const dueInMs = begunAtMs + (order * 1_000) / ordersPerSecond - systemClock.now();
       if (dueInMs > 0) await systemClock.sleep(dueInMs);
-      for (let seq = 1; seq <= EVENTS_PER_ORDER; seq++)
+      for (const seq of seqsOf(first + order))
         await emit(sql, first + order, seq, textOf(first + order, seq));
     }
   }

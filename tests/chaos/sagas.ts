@@ -9,6 +9,7 @@ import { clientsOf } from "../shop.ts";
 import { startKiller } from "./killer.ts";
 import { serverPart } from "./parts.ts";
 import { TASKS } from "./producers.ts";
+import { sayProgress } from "./say-progress.ts";
 import { openBroker, type Stage } from "./stage.ts";
 
 const PRODUCT = "prod-chaos";
@@ -16,6 +17,8 @@ const STOCK = 1_000_000;
 const RETRY_MS = 50;
 const POLL_MS = 200;
 const TERMINAL_WITHIN_MS = 90_000;
+// Orders come in as fast as a shop that is being killed can end them: the others would only see their time run out.
+const MAX_OPEN = 200;
 
 /** Has the whole shop sell while every part of it is killed, and compares what orders, stock and payments say in the end. */
 export async function sellWhileKilling(stage: Stage): Promise<Figures> {
@@ -51,38 +54,59 @@ export async function sellWhileKilling(stage: Stage): Promise<Figures> {
   });
 
   let begun = 0;
+  /** The orders that nobody says are paid. */
+  const silent: string[] = [];
   async function place(): Promise<void> {
     while (begun < profile.orders || killer.kills < profile.kills) {
+      while (!((await openSagas(orders)) < MAX_OPEN)) await systemClock.sleep(POLL_MS);
       const n = begun++;
       const drawn = random(seed + n).next();
       const request = {
         customerId: "cust-ada",
         requestId: `chaos-${n}`,
         lines: [{ productId: drawn < 0.05 ? "prod-gone" : PRODUCT, quantity: 1 }],
-        paymentToken: drawn > 0.95 ? "tok_declined" : drawn > 0.93 ? "tok_slow" : "tok_ok",
+        paymentToken: drawn > 0.95 ? "tok_declined" : drawn > 0.93 ? "tok_silent" : "tok_ok",
       };
+      const ordered = () => shop.orders.placeOrder(request).catch(() => undefined);
       // The same request id: whatever became of an attempt, it is ordered once.
-      while (!(await shop.orders.placeOrder(request).then(Boolean, () => false)))
-        await systemClock.sleep(RETRY_MS);
+      let answer = await ordered();
+      for (; !answer; answer = await ordered()) await systemClock.sleep(RETRY_MS);
+      if (request.paymentToken === "tok_silent") silent.push(answer.order?.orderId ?? "");
     }
   }
-  const instances = system.instances.map(({ instance }) => ({
-    kill: async () => system.kill(instance, "SIGKILL"),
+  const instances = system.instances.map((each) => ({
+    // Until it serves again, as a server's: if a process were killed each time before it is up, nobody would sell.
+    async kill() {
+      const { pid } = each;
+      system.kill(each.instance, "SIGKILL");
+      while (each.pid === undefined || each.pid === pid) await systemClock.sleep(RETRY_MS);
+      await system.resume(each.instance);
+    },
   }));
   const killer = startKiller({
     parts: [...instances, broker.part, serverPart("PostgreSQL", postgres)],
     random: random(seed),
     everyMs: profile.killEveryMs,
   });
+  const progress = sayProgress({
+    what: "orders",
+    of: profile.orders,
+    done: () => begun,
+    besides: () => `${killer.kills} kills`,
+    say: stage.say,
+  });
   try {
     await Promise.all(Array.from({ length: TASKS }, place));
   } finally {
+    await progress.stop();
     await killer.stop();
   }
   const terminalAfterS = await untilTerminal(orders);
   return {
     orders: begun,
     ...(await compare(orders, products, payments)),
+    "given up when time was up": await timedOut(orders),
+    "silent but not given up": silent.length - (await timedOut(orders, silent)),
     kills: killer.kills,
     "all terminal after s": terminalAfterS,
   };
@@ -91,14 +115,28 @@ export async function sellWhileKilling(stage: Stage): Promise<Figures> {
 async function untilTerminal(orders: Sql): Promise<number> {
   const begunAtMs = systemClock.now();
   for (;;) {
-    const open = await orders`SELECT 1 FROM order_saga WHERE next_attempt_at IS NOT NULL LIMIT 1`.catch(
-      () => undefined,
-    );
+    const open = await openSagas(orders);
     const tookMs = systemClock.now() - begunAtMs;
-    if (open?.length === 0) return tookMs / 1_000;
+    if (open === 0) return tookMs / 1_000;
     if (tookMs > TERMINAL_WITHIN_MS) return Number.POSITIVE_INFINITY;
     await systemClock.sleep(POLL_MS);
   }
+}
+
+/** How many orders were rejected because their time was up, of all or of these. */
+async function timedOut(orders: Sql, among?: readonly string[]): Promise<number> {
+  const [found] = await orders<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM orders
+    WHERE state = 'REJECTED' AND rejection_reason = 'TIMEOUT'
+      AND (${among === undefined} OR order_id = ANY (${[...(among ?? [])]}))`;
+  return found?.count ?? Number.NaN;
+}
+
+/** How many are not at their end; NaN while the database is away. */
+async function openSagas(orders: Sql): Promise<number> {
+  const [found] = await orders<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM order_saga WHERE next_attempt_at IS NOT NULL`.catch(() => []);
+  return found?.count ?? Number.NaN;
 }
 
 /** What does not fit together. */

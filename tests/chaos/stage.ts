@@ -15,6 +15,7 @@ import { startNats } from "../../tools/local/nats-server.ts";
 import type { OwnServer } from "../../tools/local/own-server.ts";
 import { freePort } from "../../tools/local/ports.ts";
 import { startPostgres } from "../../tools/local/postgres.ts";
+import { killEverything } from "../../tools/local/supervise.ts";
 import type { Figures } from "../scenarios/scenario.ts";
 import { contract } from "./contract.ts";
 import { startKiller } from "./killer.ts";
@@ -81,11 +82,20 @@ export interface StageOptions {
   readonly say?: (what: string) => void;
 }
 
-/** Starts PostgreSQL. Each trial then gets a database and a broker of its own. */
+/**
+ * Starts PostgreSQL. Each trial then gets a database and a broker of its own. If this process exits before `close`,
+ * nothing is left of them.
+ */
 export async function openStage({ profile, seed, natsServer, say = () => {} }: StageOptions): Promise<Stage> {
   const dir = mkdtempSync(join(realpathSync(tmpdir()), "weft-chaos-"));
   // PostgreSQL may have to run as another user than we.
   chmodSync(dir, 0o755);
+  const remove = () => rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  const removeAtExit = () => {
+    killEverything();
+    remove();
+  };
+  process.once("exit", removeAtExit);
   const postgres = await startPostgres({
     homeDir: join(dir, "postgres"),
     port: await freePort(),
@@ -100,7 +110,8 @@ export async function openStage({ profile, seed, natsServer, say = () => {} }: S
     postgres,
     async close() {
       await postgres.stop();
-      rmSync(dir, { recursive: true, force: true });
+      remove();
+      process.off("exit", removeAtExit);
     },
   };
 }
@@ -121,7 +132,7 @@ export async function openBroker({ dir, natsServer }: Stage) {
   };
 }
 
-/** Two relays and two consumers on a database and a broker. */
+/** Two relays and two consumers, of which one handles events in batches, on a database and a broker. */
 export interface System extends AsyncDisposable {
   readonly sql: Sql;
   readonly natsUrl: string;
@@ -142,14 +153,13 @@ export interface System extends AsyncDisposable {
   untilPublished(): Promise<void>;
   /** Asks the broker, as soon as it answers. */
   manager(): Promise<JetStreamManager>;
-  /** How often the broker has delivered a message so far. */
-  deliveries(): Promise<number>;
   /** What came of it. */
   verdict(): Promise<Figures>;
 }
 
 const QUIET_POLL_MS = 100;
 const DELIVERIES_POLL_MS = 500;
+const BATCH = 16;
 // Nothing in it waits so long; a busy machine may.
 const STILL_MS = 45_000;
 const REQUEST_WITHIN_MS = 5_000;
@@ -180,23 +190,26 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
     natsUrl: broker.server.url,
     audits: true,
     guard: "gate",
+    resends: false,
+    batch: 1,
     ackWaitMs: profile.ackWaitMs,
     retryDelaysMs: [100, 200, 400],
     clockSkewMs: 0,
     isMended: false,
     ...changed,
   };
-  const start = (program: "relay" | "consumer", n: number, skewSign = 1) => {
+  const start = (program: "relay" | "consumer", n: number, batch = plan.batch) => {
     const part = startProcess(program, `${program} ${n}`, () => ({
       ...plan,
-      clockSkewMs: plan.clockSkewMs * skewSign,
+      batch,
+      // If their clocks are wrong, then each in its own way.
+      clockSkewMs: n === 1 ? plan.clockSkewMs : -plan.clockSkewMs,
     }));
     undo.defer(() => part.end());
     return part;
   };
-  // If their clocks are wrong, then each in its own way.
-  const relays = [start("relay", 1), start("relay", 2, -1)];
-  const consumers = [start("consumer", 1), start("consumer", 2, -1)];
+  const relays = [start("relay", 1), start("relay", 2)];
+  const consumers = [start("consumer", 1), start("consumer", 2, BATCH)];
   const nats = openNats({ url: broker.server.url, name: "chaos", log: silentLog });
   undo.defer(() => nats.close());
 
@@ -237,16 +250,23 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
   }
 
   /** What still waits, and what has been done: undefined if that cannot be told now. */
-  async function progress(): Promise<{ waiting: number; effects: number; missing: number } | undefined> {
+  async function progress(): Promise<{ waiting: number; effects: number } | undefined> {
     const info = await consumerInfo();
-    const letters = await lettersLeft();
-    const rows = await sql<{ pending: number; effects: number; missing: number }[]>`
+    const [row] = await sql<{ pending: number; effects: number }[]>`
       SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL AND failed_at IS NULL) AS pending,
-             (SELECT count(*) FROM effect) AS effects,
-             (SELECT count(*) FROM produced) - (SELECT count(DISTINCT (key, seq)) FROM effect)
+             (SELECT count(*) FROM effect) AS effects`.catch(() => []);
+    return (
+      info && row && { effects: row.effects, waiting: row.pending + info.num_pending + info.num_ack_pending }
+    );
+  }
+
+  /** How much was neither handled nor is a dead letter: undefined if that cannot be told now. */
+  async function missing(): Promise<number | undefined> {
+    const letters = await lettersLeft();
+    const [row] = await sql<{ missing: number }[]>`
+      SELECT (SELECT count(*) FROM produced) - (SELECT count(DISTINCT (key, seq)) FROM effect)
                - ${letters}::int AS missing`.catch(() => []);
-    const [row] = rows;
-    return info && row && { ...row, waiting: row.pending + info.num_pending + info.num_ack_pending };
+    return row?.missing;
   }
 
   // So that nothing is measured of how processes begin.
@@ -291,7 +311,7 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
       for (;;) {
         const now = await progress();
         const nowMs = systemClock.now();
-        if (now?.waiting === 0 && now.missing <= 0) return (nowMs - begunAtMs) / 1_000;
+        if (now?.waiting === 0 && ((await missing()) ?? 1) <= 0) return (nowMs - begunAtMs) / 1_000;
         if (now && now.effects !== before) {
           before = now.effects;
           movedAtMs = nowMs;
@@ -306,10 +326,6 @@ export async function openSystem(stage: Stage, changed: Partial<Plan> = {}): Pro
       while ((await pending()).length > 0) await systemClock.sleep(QUIET_POLL_MS);
     },
     manager,
-    async deliveries() {
-      await countDeliveries();
-      return delivered;
-    },
     async verdict() {
       await countDeliveries();
       const figures = await verdict(sql);

@@ -1,6 +1,7 @@
 import { atLeast, atMost, type Bound, type Figures, type Situation, within } from "../scenarios/scenario.ts";
 import { type Loss, loseAtBroker } from "./broker-loss.ts";
-import { comeLate, freeze, LONG_ACK_WAIT_MS, loseDatabase, restartInTurn } from "./interruptions.ts";
+import { comeBackLate, comeLate } from "./expired-history.ts";
+import { freeze, loseDatabase, restartInTurn } from "./interruptions.ts";
 import type { Plan } from "./plan.ts";
 import { survivePoison } from "./poison.ts";
 import { publishRawWhileKilling } from "./raw-publish.ts";
@@ -123,7 +124,7 @@ export const TRIALS: readonly Trial[] = [
   },
   {
     id: "F7",
-    what: "1 % of the events are refused, 1 % fail three times, some kill their process; then all is mended and replayed",
+    what: "1 % of the events are refused, 1 % fail three times, three kill their process; then all is mended and replayed",
     expects: {
       ...ALWAYS,
       "dead letters too few or too many": NONE,
@@ -137,13 +138,14 @@ export const TRIALS: readonly Trial[] = [
   {
     id: "F8",
     what: "the consumers are restarted in order ten times",
-    expects: { ...ALL_IS_WELL, "lag p99 ms": atMost(2_000), "lag max ms": atMost(LONG_ACK_WAIT_MS) },
-    run: (stage) =>
-      onSystem(stage, (system) => restartInTurn(stage, system), { plan: { ackWaitMs: LONG_ACK_WAIT_MS } }),
+    // Whatever a consumer does not finish it gives back, and what was on its way to one that is gone the broker takes back
+    // by itself: nothing waits until the broker's patience is over. How long that takes is a figure, of a busy machine too.
+    expects: { ...ALL_IS_WELL, "given back": SOME, "waited for in vain": NONE },
+    run: restartInTurn,
   },
   {
     id: "F9",
-    what: "the shop sells while everything is killed; 5 % are declined, 5 % out of stock, 2 % paid slowly",
+    what: "the shop sells while everything is killed; 5 % are declined, 5 % out of stock, 2 % never paid nor refused",
     expects: {
       "not terminal": NONE,
       "captured but not confirmed, or the other way round": NONE,
@@ -152,6 +154,8 @@ export const TRIALS: readonly Trial[] = [
       "pieces lost": within(0, 0),
       "left reserved": NONE,
       "left authorized": NONE,
+      "given up when time was up": SOME,
+      "silent but not given up": NONE,
       "all terminal after s": atMost(90),
     },
     run: sellWhileKilling,
@@ -161,7 +165,7 @@ export const TRIALS: readonly Trial[] = [
     what: "the database is away for a while",
     expects: {
       ...ALL_IS_WELL,
-      "deliveries a second while it is away": atMost(10),
+      "given back a second while it is away": atMost(10),
       "attempts counted": NONE,
       "quiet after s": atMost(30),
     },
@@ -187,5 +191,25 @@ export const TRIALS: readonly Trial[] = [
     what: "a consumer comes late: half of the stream has expired",
     expects: ALL_IS_WELL,
     run: (stage) => onSystem(stage, comeLate),
+  },
+  {
+    id: "F13",
+    what: "consumers come back: half of what they missed has expired, and its owner publishes it again",
+    expects: ALL_IS_WELL,
+    run: (stage) => comeBackLate(stage, { resends: true }),
+  },
+  {
+    id: "F13",
+    what: "consumers come back: half of what they missed has expired for good; what is left is replayed",
+    expects: {
+      ...ALWAYS,
+      crashes: NONE,
+      "dead-lettered": SOME,
+      "dead letters too few or too many": NONE,
+      "handled before the replay": NONE,
+      "buried after s": BOUNDED,
+      "quiet after s": BOUNDED,
+    },
+    run: (stage) => comeBackLate(stage, { resends: false }),
   },
 ];

@@ -2,7 +2,7 @@ import { exponential, lognormal } from "../../mesh/testing/simulator/distributio
 import { between, tally } from "../../mesh/testing/simulator/results.ts";
 import { type Results, simulate } from "../../mesh/testing/simulator/simulate.ts";
 import type { ServerModel } from "../../mesh/testing/simulator/simulated-server.ts";
-import { NO_BREAKER, type Variant } from "../../mesh/testing/simulator/variants.ts";
+import { NO_BREAKER, NO_BUDGET, type Variant } from "../../mesh/testing/simulator/variants.ts";
 import { atLeast, atMost, type Scenario } from "./scenario.ts";
 
 const WARM_MS = 15_000;
@@ -36,6 +36,7 @@ const HEDGED: Variant = {
 const UNBOUNDED: Variant = {
   ...ONCE,
   method: { hedge: { maxAttempts: 2, delay: { percentile: 0.5 }, maxExtraLoad: 1 } },
+  service: { gate: NO_BUDGET },
 };
 
 const STALLS: Partial<ServerModel> = { faults: [{ stallShare: 0.01, stallMs: 500 }] };
@@ -70,6 +71,7 @@ export const hedgingScenarios: readonly Scenario[] = [
   },
   {
     id: "H2",
+    // No caller sees how full a server is: until it sends calls back the budget alone keeps hedges from doing harm.
     what: "servers that are busy for 85 % of their time: hedges do no harm",
     expects: { "p99 / p99 without hedges": atMost(1.2), "attempts per call": atMost(1.015) },
     async run() {

@@ -1,10 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { buildImage, compareWithImage, releasedImages } from "./contract-images.ts";
-import { extractContracts, mergeBase } from "./merge-base.ts";
+import {
+  buildImage,
+  compareWithImage,
+  latestImage,
+  promisedImages,
+  released,
+  versionOf,
+} from "./contract-images.ts";
+import { extractContracts, filesAt, mergeBase } from "./merge-base.ts";
 
 const help = `Refuses a change of proto/ that would break someone: an old client, an old server or a stored event.
 
@@ -12,27 +19,40 @@ Usage: node tools/contracts/breaking.ts [--dir <checkout>]
 
 Compares proto/ with every image in contracts/released, because a field that one release dropped must not come back as
 something else in a later one, and with the commit where the work left origin/main (or main, if there is no origin).
+A major release ends what the majors before it promised: then only its own images count.
 Where one of them is missing it says so and compares with the rest. Exits with 1 if something would break.
 
   --dir <checkout>  The checkout to look at. Defaults to this one.
   --help            Show this text.
 `;
 
-/** Whether nothing breaks, and lines for people that say what was compared and found. */
-export type Report = { ok: boolean; lines: string[] };
+/** What came of comparing with one thing that was promised. */
+export interface Comparison {
+  /** Such as "v0.1.0" or "06a71308cfb8 of main". */
+  readonly with: string;
+  readonly outcome: "compatible" | "broken" | "not compared";
+}
+
+/** Whether nothing breaks, what it was compared with, and lines for people that say what was found. */
+export type Report = { ok: boolean; comparisons: Comparison[]; lines: string[] };
 
 /** Compares a checkout's contracts with all that was promised before. */
 export async function checkBreaking(checkout: string): Promise<Report> {
   const reports = await Promise.all([againstReleases(checkout), againstMergeBase(checkout)]);
-  return { ok: reports.every(({ ok }) => ok), lines: reports.flatMap(({ lines }) => lines) };
+  return {
+    ok: reports.every(({ ok }) => ok),
+    comparisons: reports.flatMap(({ comparisons }) => comparisons),
+    lines: reports.flatMap(({ lines }) => lines),
+  };
 }
 
 async function againstReleases(checkout: string): Promise<Report> {
-  const images = releasedImages(checkout);
+  const images = promisedImages(checkout);
   if (images.length === 0) return skipped("a release", "contracts/released holds no image");
   const results = await Promise.all(images.map((image) => compareWithImage(checkout, image)));
   return {
     ok: results.every(({ ok }) => ok),
+    comparisons: results.map(({ ok }, index) => comparison(basename(images[index] ?? "", ".binpb"), ok)),
     lines: results.flatMap((result, index) => verdict(images[index] ?? "", result)),
   };
 }
@@ -41,6 +61,7 @@ async function againstMergeBase(checkout: string): Promise<Report> {
   const base = await mergeBase(checkout);
   if ("missing" in base) return skipped("the main branch", base.missing);
   const name = `${base.commit.slice(0, 12)} of ${base.trunk}`;
+  if (await isOfLowerMajor(checkout, base.commit)) return skipped(name, "a new major is released here");
   const dir = await mkdtemp(join(tmpdir(), "weft-breaking-"));
   try {
     if (!(await extractContracts(checkout, base.commit, dir))) return skipped(name, "it has no contracts");
@@ -48,10 +69,18 @@ async function againstMergeBase(checkout: string): Promise<Report> {
     const built = await buildImage(dir, image);
     if (!built.ok) return skipped(name, `its contracts do not build: ${built.output.trim()}`);
     const result = await compareWithImage(checkout, image);
-    return { ok: result.ok, lines: verdict(name, result) };
+    return { ok: result.ok, comparisons: [comparison(name, result.ok)], lines: verdict(name, result) };
   } finally {
     await rm(dir, { recursive: true });
   }
+}
+
+/** True if this checkout has released a major that the commit does not know. */
+async function isOfLowerMajor(checkout: string, commit: string): Promise<boolean> {
+  const latest = latestImage(checkout);
+  const then = (await filesAt(checkout, commit, released)).filter((name) => name.endsWith(".binpb"));
+  if (!latest || then.length === 0) return false;
+  return then.every((image) => versionOf(image).major < versionOf(latest).major);
 }
 
 function verdict(name: string, { ok, output }: { ok: boolean; output: string }): string[] {
@@ -66,7 +95,12 @@ function verdict(name: string, { ok, output }: { ok: boolean; output: string }):
 }
 
 function skipped(name: string, reason: string): Report {
-  return { ok: true, lines: [`Not compared with ${name}: ${reason}.`] };
+  const comparisons: Comparison[] = [{ with: name, outcome: "not compared" }];
+  return { ok: true, comparisons, lines: [`Not compared with ${name}: ${reason}.`] };
+}
+
+function comparison(name: string, ok: boolean): Comparison {
+  return { with: name, outcome: ok ? "compatible" : "broken" };
 }
 
 async function main(): Promise<void> {

@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type BufResult, buf } from "./buf.ts";
+import { parseVersion, type Version } from "./release/version.ts";
 
-const released = join("contracts", "released");
+/** The folder of the released images, within a checkout. */
+export const released = join("contracts", "released");
 
 /** The images of the contracts that were released, oldest first, as paths within the checkout. */
 export function releasedImages(checkout: string): string[] {
@@ -12,6 +14,26 @@ export function releasedImages(checkout: string): string[] {
     .filter((name) => name.endsWith(".binpb"))
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
     .map((name) => join(released, name));
+}
+
+/** The version of a released image. */
+export function versionOf(image: string): Version {
+  return parseVersion(basename(image, ".binpb"));
+}
+
+/** The image that was released last, as a path within the checkout. */
+export function latestImage(checkout: string): string | undefined {
+  return releasedImages(checkout).at(-1);
+}
+
+/**
+ * The images whose promises hold: those of the newest major. A major release is the one way to take something back, and
+ * it takes back what the majors before it promised.
+ */
+export function promisedImages(checkout: string): string[] {
+  const images = releasedImages(checkout);
+  const newest = images.at(-1);
+  return images.filter((image) => newest && versionOf(image).major === versionOf(newest).major);
 }
 
 /**

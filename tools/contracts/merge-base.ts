@@ -31,13 +31,20 @@ export async function mergeBase(checkout: string): Promise<MergeBase> {
  * read git, because buf refuses to compare two workspaces whose number of modules differs.
  */
 export async function extractContracts(checkout: string, commit: string, dir: string): Promise<boolean> {
-  const top = await git(checkout, "ls-tree", "--name-only", commit);
-  const paths = ["buf.yaml", "proto", "third_party"].filter((path) => top.output.split("\n").includes(path));
+  const known = ["buf.yaml", "proto", "third_party", "tools/proto"];
+  const there = await git(checkout, "ls-tree", "--name-only", commit, ...known);
+  const paths = known.filter((path) => there.output.split("\n").includes(path));
   if (!paths.includes("buf.yaml") || !paths.includes("proto")) return false;
   const archive = join(dir, "contracts.tar");
   await run("git", ["archive", "--output", archive, commit, ...paths], { cwd: checkout });
   await run("tar", ["-xf", archive, "-C", dir]);
   return true;
+}
+
+/** The names of the files in a folder of a commit. */
+export async function filesAt(checkout: string, commit: string, folder: string): Promise<string[]> {
+  const { ok, output } = await git(checkout, "ls-tree", "--name-only", commit, `${folder}/`);
+  return ok && output !== "" ? output.split("\n") : [];
 }
 
 async function exists(checkout: string, revision: string): Promise<boolean> {

@@ -18,7 +18,9 @@ Include the file in the configuration of nats-server, and set <SERVICE>_NATS_PAS
 /** The permissions of every service of the shop, as nats-server reads them. */
 export async function shopPermissions(): Promise<string> {
   const services = await shopServices();
-  const names = [...new Set(services.map(serviceName))].sort();
+  // The gateway answers pages itself, but has no events: it only looks for the others.
+  const processes = services.map(serviceName).map((name) => (name === "storefront" ? "gateway" : name));
+  const names = [...new Set(processes)].sort();
   return permissionsConfig(names, { services, messages: await shopMessages(), operating: "audit" });
 }
 

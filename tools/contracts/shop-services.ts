@@ -17,10 +17,19 @@ export async function shopMessages(): Promise<DescMessage[]> {
   return (await shopFiles()).flatMap((file) => file.messages);
 }
 
-async function shopFiles(): Promise<DescFile[]> {
-  const paths = readdirSync(join(GEN, "shop"), { recursive: true, encoding: "utf8" })
+/** The descriptors of our own contracts, of the mesh and of the shop, from the generated code. */
+export async function ownFiles(): Promise<DescFile[]> {
+  return [...(await filesBelow("mesh")), ...(await shopFiles())];
+}
+
+function shopFiles(): Promise<DescFile[]> {
+  return filesBelow("shop");
+}
+
+async function filesBelow(folder: string): Promise<DescFile[]> {
+  const paths = readdirSync(join(GEN, folder), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith("_pb.ts"))
-    .map((path) => join(GEN, "shop", path));
+    .map((path) => join(GEN, folder, path));
   const modules = await Promise.all(paths.sort().map((path) => import(pathToFileURL(path).href)));
   return modules.flatMap((module) => Object.values(module).filter(isFile));
 }

@@ -11,6 +11,8 @@ const copies = [
     folder: "googleapis",
     origin: "google-proto-files",
     files: {
+      "google/api/annotations.proto": "google/api/annotations.proto",
+      "google/api/http.proto": "google/api/http.proto",
       "google/rpc/code.proto": "google/rpc/code.proto",
       "google/rpc/error_details.proto": "google/rpc/error_details.proto",
       "google/type/money.proto": "google/type/money.proto",

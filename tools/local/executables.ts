@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import type { Log } from "./own-server.ts";
@@ -31,32 +32,38 @@ export async function outputOf(
 }
 
 /**
- * Builds a program from its Go module (`path@version`) into the folder, with Go's own checksum database as the guard.
- * Says what Go downloads, and that it is still busy. Throws if there is no Go or the build fails.
+ * Builds a program from its Go module (`path@version`), with Go's own checksum database as the guard, and puts it at
+ * `target`, whole or not at all: others may look for it meanwhile. Says what Go downloads, and that it is still busy.
+ * Throws if there is no Go or the build fails.
  */
 export async function goInstall(
   module: string,
-  toolsDir: string,
+  target: string,
   log: Log,
   signal?: AbortSignal,
 ): Promise<void> {
   if ((await findOnPath("go")) === undefined) throw new Error("Go is not on PATH");
-  mkdirSync(toolsDir, { recursive: true });
+  mkdirSync(dirname(target), { recursive: true });
+  const buildDir = mkdtempSync(`${target}-go-`);
   const startedAtMs = performance.now();
   const seconds = () => Math.round((performance.now() - startedAtMs) / 1000);
   log(`building ${module} with Go; the first time this takes about a minute`);
   const busy = setInterval(() => log(`still building ${module} (${seconds()} s)`), STILL_BUSY_MS);
   try {
-    await runGo(module, toolsDir, log, signal);
+    await runGo(module, buildDir, log, signal);
+    const [built] = readdirSync(buildDir);
+    if (built === undefined) throw new Error(`go install ${module} built nothing`);
+    renameSync(join(buildDir, built), target);
     log(`built ${module} in ${seconds()} s`);
   } finally {
     clearInterval(busy);
+    rmSync(buildDir, { recursive: true, force: true });
   }
 }
 
-function runGo(module: string, toolsDir: string, log: Log, signal: AbortSignal | undefined): Promise<void> {
+function runGo(module: string, binDir: string, log: Log, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const go = spawn("env", [`GOBIN=${toolsDir}`, "go", "install", module], {
+    const go = spawn("env", [`GOBIN=${binDir}`, "go", "install", module], {
       stdio: ["ignore", "ignore", "pipe"],
       ...(signal ? { signal } : {}),
     });

@@ -16,8 +16,9 @@ export async function findGrpcurl(toolsDir: string): Promise<string | undefined>
 export async function installGrpcurl(toolsDir: string, log: Log): Promise<string> {
   const found = await findGrpcurl(toolsDir);
   if (found !== undefined) return found;
+  const own = join(toolsDir, "grpcurl");
   try {
-    await goInstall(GO_MODULE, toolsDir, log);
+    await goInstall(GO_MODULE, own, log);
   } catch (cause) {
     throw new Error(
       `grpcurl could not be installed: ${(cause as Error).message}. ` +
@@ -26,7 +27,7 @@ export async function installGrpcurl(toolsDir: string, log: Log): Promise<string
       { cause },
     );
   }
-  return join(toolsDir, "grpcurl");
+  return own;
 }
 
 /** Brings every tool that npm cannot bring. Tries each, says what it has, and returns the process's exit code. */

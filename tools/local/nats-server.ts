@@ -30,10 +30,7 @@ export async function findNatsServer({ toolsDir, log, signal }: FindNatsServerOp
   if (onPath !== undefined && (await isNewEnough(onPath, log))) return onPath;
   const own = join(toolsDir, "nats-server");
   if (await isNewEnough(own, log)) return own;
-  const ways = [
-    () => goInstall(GO_MODULE, toolsDir, log, signal),
-    () => unpackDebianPackage(toolsDir, own, log),
-  ];
+  const ways = [() => goInstall(GO_MODULE, own, log, signal), () => unpackDebianPackage(toolsDir, own, log)];
   const failures: string[] = [];
   for (const install of ways) {
     signal?.throwIfAborted();
@@ -71,13 +68,7 @@ export async function findOldestNatsServer({
     log((error as Error).message);
   }
   if (await isRight()) return own;
-  const buildDir = mkdtempSync(join(toolsDir, "nats-server-go-"));
-  try {
-    await goInstall(`${GO_PATH}@v${version}`, buildDir, log, signal);
-    renameSync(join(buildDir, "nats-server"), own);
-  } finally {
-    rmSync(buildDir, { recursive: true });
-  }
+  await goInstall(`${GO_PATH}@v${version}`, own, log, signal);
   if (await isRight()) return own;
   throw new Error(`what was built is no nats-server ${version}`);
 }
@@ -88,6 +79,8 @@ export interface NatsOptions {
   readonly dataDir: string;
   /** Of 127.0.0.1. */
   readonly port: number;
+  /** By which the servers of a cluster know each other. Defaults to `weft`. */
+  readonly name?: string;
   /** More of its settings, in a file. */
   readonly configFile?: string;
   readonly log: Log;
@@ -100,7 +93,7 @@ export interface NatsOptions {
  * run left running is stopped first.
  */
 export async function startNats(options: NatsOptions): Promise<OwnServer> {
-  const { binary, dataDir, port, configFile, log, signal } = options;
+  const { binary, dataDir, port, name = "weft", configFile, log, signal } = options;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   await stopLeftOverNats(dataDir, log);
   return startOwnServer({
@@ -108,7 +101,7 @@ export async function startNats(options: NatsOptions): Promise<OwnServer> {
     url: `nats://127.0.0.1:${port}`,
     command: binary,
     args: [
-      ...["--name", "weft", "--addr", "127.0.0.1", "--port", String(port)],
+      ...["--name", name, "--addr", "127.0.0.1", "--port", String(port)],
       ...["--jetstream", "--store_dir", dataDir, "--pid", pidFileIn(dataDir)],
       ...(configFile === undefined ? [] : ["--config", configFile]),
     ],

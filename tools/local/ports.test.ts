@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { resolve } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { assertPortsFree, freePort, freePorts } from "./ports.ts";
 
@@ -17,10 +18,28 @@ async function listenElsewhere(port: number, host = "127.0.0.1"): Promise<number
 
 test("free ports are different, and can be listened on", async () => {
   const ports = await freePorts(50);
-  expect(new Set(ports).size).toBe(50);
+  const atOnce = await Promise.all(Array.from({ length: 50 }, freePort));
+  expect(new Set([...ports, ...atOnce]).size).toBe(100);
   const server = createServer().listen(ports[0], "127.0.0.1");
   await once(server, "listening");
   server.close();
+});
+
+test("processes that look for free ports at the same time find different ones, though nobody listens yet", async () => {
+  const script = `
+    const { freePorts } = await import(${JSON.stringify(resolve(import.meta.dirname, "ports.ts"))});
+    console.log(JSON.stringify(await freePorts(59)));
+    process.stdin.resume();`;
+  const answers = Array.from({ length: 8 }, async () => {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const [line] = await once(child.stdout, "data");
+    return JSON.parse(String(line)) as number[];
+  });
+  const ports = (await Promise.all(answers)).flat();
+  expect(new Set(ports).size).toBe(8 * 59);
 });
 
 test("free ports pass the check", async () => {

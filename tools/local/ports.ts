@@ -7,7 +7,19 @@ const HOST = "127.0.0.1";
 // Below the range that systems hand out to outgoing connections, so that none of these takes a port we chose.
 const FIRST_FREE_PORT = 20_000;
 const LAST_FREE_PORT = 32_000;
+const BLOCK_PORTS = 60;
 const LISTENING = "0A";
+
+/**
+ * Ports that this process alone chooses from: another that looks for free ones between our choice and the moment at which
+ * a server listens could choose the same. Who listens on a block's first port has the block, until its process ends.
+ */
+interface Block {
+  readonly firstPort: number;
+  used: number;
+}
+
+let block: Promise<Block> | undefined;
 
 /** A port that something is about to listen on. */
 export interface PortUse {
@@ -18,37 +30,33 @@ export interface PortUse {
   readonly orElse?: string;
 }
 
-/** A port of 127.0.0.1 that is free now. */
+/** A port of 127.0.0.1 that is free now, and that no other process is given by this function while this one lives. */
 export async function freePort(): Promise<number> {
-  const [port] = await freePorts(1);
-  return port as number;
+  for (;;) {
+    block ??= takeBlock();
+    const own = await block;
+    own.used += 1;
+    const port = own.firstPort + own.used;
+    if (own.used >= BLOCK_PORTS) block = undefined;
+    else if (await isFree(port)) return port;
+  }
 }
 
-/** `count` different ports of 127.0.0.1 that are free now. */
+/** `count` different ports, each as `freePort` gives them. */
 export async function freePorts(count: number): Promise<number[]> {
-  const held = new Map<number, Server>();
-  try {
-    while (held.size < count) {
-      const port = FIRST_FREE_PORT + Math.floor(Math.random() * (LAST_FREE_PORT - FIRST_FREE_PORT));
-      const server = held.has(port) ? undefined : await hold(port);
-      if (server) held.set(port, server);
-    }
-    return [...held.keys()];
-  } finally {
-    await Promise.all([...held.values()].map(release));
-  }
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  return ports;
 }
 
 /** Throws one error that names every taken port, its holder and what to do; returns if all are free. */
 export async function assertPortsFree(uses: readonly PortUse[]): Promise<void> {
   const taken: string[] = [];
   for (const use of uses) {
-    const server = await hold(use.port);
-    if (server) await release(server);
-    else
-      taken.push(
-        `port ${use.port} (${use.for}) is taken by ${describeHolder(use.port)}${use.orElse ? `; free it, or ${use.orElse}` : ""}`,
-      );
+    if (await isFree(use.port)) continue;
+    taken.push(
+      `port ${use.port} (${use.for}) is taken by ${describeHolder(use.port)}${use.orElse ? `; free it, or ${use.orElse}` : ""}`,
+    );
   }
   if (taken.length === 0) return;
   const what = taken.length === 1 ? "it" : "them";
@@ -73,8 +81,22 @@ function hold(port: number): Promise<Server | undefined> {
   });
 }
 
-function release(server: Server): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+async function isFree(port: number): Promise<boolean> {
+  const server = await hold(port);
+  if (!server) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
+}
+
+async function takeBlock(): Promise<Block> {
+  const blocks = Math.floor((LAST_FREE_PORT - FIRST_FREE_PORT) / BLOCK_PORTS);
+  for (;;) {
+    const firstPort = FIRST_FREE_PORT + Math.floor(Math.random() * blocks) * BLOCK_PORTS;
+    const server = await hold(firstPort);
+    if (!server) continue;
+    server.unref();
+    return { firstPort, used: 0 };
+  }
 }
 
 function linuxHolder(port: number): number | undefined {

@@ -36,13 +36,18 @@ export function makeReachable(dir: string, user: SystemUser | undefined): void {
   for (let made = dir; first !== undefined && made.length >= first.length; made = dirname(made))
     chmodSync(made, 0o755);
   if (user === undefined) return;
+  const barred = barredAt(dir);
+  if (barred === undefined) return;
+  throw new Error(
+    `PostgreSQL refuses to run as root, and user nobody cannot enter ${barred}, where it should live (${dir}). ` +
+      "Choose a folder that everybody can enter, run as a plain user, or set DATABASE_URL.",
+  );
+}
+
+/** The folder that not everybody can enter, of a folder and those around it; undefined if there is none. */
+export function barredAt(dir: string): string | undefined {
   for (let parent = realpathSync(dir); ; parent = dirname(parent)) {
-    if ((statSync(parent).mode & 0o001) === 0) {
-      throw new Error(
-        `PostgreSQL refuses to run as root, and user nobody cannot enter ${parent}, where it should live (${dir}). ` +
-          "Choose a folder that everybody can enter, run as a plain user, or set DATABASE_URL.",
-      );
-    }
-    if (parent === dirname(parent)) return;
+    if ((statSync(parent).mode & 0o001) === 0) return parent;
+    if (parent === dirname(parent)) return undefined;
   }
 }

@@ -6,7 +6,10 @@ import { resetPostgres } from "./postgres.ts";
 import { postgresHome } from "./postgres-home.ts";
 import { runningPid } from "./run-lock.ts";
 
-const OURS = ["run.pid", "secrets.json", "logs", "nats", "compile-cache", "mails.jsonl", "mails.jsonl.old"];
+const OURS = [
+  ...["run.pid", "secrets.json", "operator-token.json", "service-keys"],
+  ...["logs", "nats", "compile-cache", "mails.jsonl", "mails.jsonl.old"],
+];
 
 /** Forgets all that a system keeps in its data folder and its own PostgreSQL. Throws while the system runs. */
 export async function resetSystem(dataDir: string, log: Log): Promise<void> {

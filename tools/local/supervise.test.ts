@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { isRunning } from "./processes.ts";
@@ -143,6 +143,18 @@ test("a command that does not exist is told as such", async () => {
   await supervised.stop();
   expect(exits[0]?.error?.message).toContain("ENOENT");
   expect(lines[0]).toContain("cannot start /no/such/program");
+});
+
+test("what cannot be started now is tried again", async () => {
+  const program = join(tempDir(), "program");
+  copyFileSync("/bin/sleep", program);
+  // Nobody may run a program that somebody still writes.
+  const writer = openSync(program, "r+");
+  const { supervised, exits } = start("", { command: program, args: ["60"] });
+  await vi.waitFor(() => expect(exits.length).toBeGreaterThan(1), 5000);
+  expect(exits[0]?.error?.message).toContain("ETXTBSY");
+  closeSync(writer);
+  await vi.waitFor(() => expect(supervised.pid).toBeGreaterThan(0), 5000);
 });
 
 test("nothing survives when the parent is killed, or ends without stopping its children", async () => {

@@ -91,11 +91,11 @@ export function supervise(options: SuperviseOptions): Supervised {
   function launch(): void {
     restarts++;
     const startedAtMs = performance.now();
-    const started = spawnChild(options, onLine);
+    const { started, ending } = begin(options, onLine);
     child = started;
-    living.add(started);
-    gone = whenGone(started).then(({ code, signal, error }) => {
-      living.delete(started);
+    if (started) living.add(started);
+    gone = ending.then(({ code, signal, error }) => {
+      if (started) living.delete(started);
       child = undefined;
       if (error !== undefined) onLine(`cannot start ${options.command}: ${error.message}`);
       const isYoung = performance.now() - startedAtMs < STAYED_UP_MS;
@@ -105,7 +105,7 @@ export function supervise(options: SuperviseOptions): Supervised {
       // Asked again: onExit may have stopped us.
       if (restartInMs !== undefined && wanted) nextStart = setTimeout(launch, restartInMs);
     });
-    if (started.pid !== undefined) options.onStart?.(started.pid);
+    if (started?.pid !== undefined) options.onStart?.(started.pid);
   }
 
   const supervised: Supervised = {
@@ -145,25 +145,42 @@ export function supervise(options: SuperviseOptions): Supervised {
   return supervised;
 }
 
+/** Starts the process, or tells why it cannot be. */
+function begin(
+  options: SuperviseOptions,
+  onLine: (line: string) => void,
+): { readonly started?: ChildProcess; readonly ending: Promise<Ending> } {
+  try {
+    const started = spawnChild(options, onLine);
+    return { started, ending: whenGone(started) };
+  } catch (error) {
+    // Most failures come as an event; some are thrown, such as that of a program that somebody still writes.
+    return { ending: Promise.resolve({ code: null, signal: null, error: error as Error }) };
+  }
+}
+
 function spawnChild(options: SuperviseOptions, onLine: (line: string) => void): ChildProcess {
   const outputFd = options.outputFile === undefined ? undefined : openSync(options.outputFile, "a", 0o600);
   const output = outputFd ?? "pipe";
   const stdio: StdioOptions = ["ignore", output, output];
   if (options.tie !== "none") stdio.push("ipc");
   killWhenWeExit();
-  const child = spawn(options.command, options.args, {
-    env: options.env,
-    stdio,
-    detached: true,
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.uid === undefined ? {} : { uid: options.uid }),
-    ...(options.gid === undefined ? {} : { gid: options.gid }),
-  });
-  if (outputFd !== undefined) closeSync(outputFd);
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
+  try {
+    const child = spawn(options.command, options.args, {
+      env: options.env,
+      stdio,
+      detached: true,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
+      ...(options.gid === undefined ? {} : { gid: options.gid }),
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream) createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
+    }
+    return child;
+  } finally {
+    if (outputFd !== undefined) closeSync(outputFd);
   }
-  return child;
 }
 
 interface Ending {

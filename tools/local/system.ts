@@ -35,8 +35,8 @@ export interface SystemOptions {
 /** One process of a service, as seen from outside. */
 export type InstanceView = Pick<Instance, "service" | "instance" | "port" | "pid" | "restarts">;
 
-/** The whole shop, running. A part of it is an instance ("product-2"), "postgres" or "nats". */
-export interface System<Name extends string = string> {
+/** The whole shop, running. A part of it is an instance ("product-2"), "postgres" or "nats". Keepers have a database. */
+export interface System<Name extends string = string, Keeper extends Name = never> {
   /** As they are now: a process that was restarted has another pid, one that is down has none. */
   readonly instances: readonly InstanceView[];
   /** Where the first instance of a service listens, as "127.0.0.1:port". */
@@ -49,8 +49,8 @@ export interface System<Name extends string = string> {
   resume(part: string): Promise<void>;
   /** Stops the instances of a service in order and starts them again; returns once they are well. */
   restart(service: Name): Promise<void>;
-  /** The database of each service, as the service's own role. */
-  readonly databaseUrls: Readonly<Record<Name, string>>;
+  /** The database of each service that has one, as the service's own role. */
+  readonly databaseUrls: Readonly<Record<Keeper, string>>;
   /** The database server, as its administrator. */
   readonly adminDatabaseUrl: string;
   readonly natsUrl: string;
@@ -62,17 +62,19 @@ export interface System<Name extends string = string> {
   stop(): Promise<void>;
 }
 
-export interface SystemParts<Name extends string> {
+export interface SystemParts<Keeper extends string> {
   readonly instances: readonly Instance[];
   readonly servers: Servers;
   readonly mail: MailSink | undefined;
-  readonly databaseUrls: Readonly<Record<Name, string>>;
+  readonly databaseUrls: Readonly<Record<Keeper, string>>;
   readonly readyTimeoutMs: number;
   readonly stop: () => Promise<void>;
 }
 
 /** The handle on a system whose parts have been started. */
-export function systemOf<Name extends string>(parts: SystemParts<Name>): System<Name> {
+export function systemOf<Name extends string, Keeper extends Name>(
+  parts: SystemParts<Keeper>,
+): System<Name, Keeper> {
   const { instances, servers, mail, databaseUrls, readyTimeoutMs } = parts;
   let stopped: Promise<void> | undefined;
 

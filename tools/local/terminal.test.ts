@@ -12,7 +12,7 @@ import { tempDir } from "./temp-dir.ts";
 // Every test starts servers and processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 60_000 });
 
-const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit"];
+const SERVICES = ["product", "review", "order", "payment", "customer", "notification", "audit", "gateway"];
 const STUBBORN = `
 import { createServer } from "node:http";
 createServer((_request, response) => void response.end("{}")).listen(Number(process.env.PORT), process.env.HOST);
@@ -92,6 +92,7 @@ test("it shows the table and what to try, and one Ctrl-C stops everything", asyn
       "customer-1",
       "notification-1",
       "audit-1",
+      "gateway-1",
     ],
     ...["postgres", "nats"],
   ]);
@@ -186,12 +187,12 @@ test("a reset is refused while it runs, and forgets everything when it does not"
 
 test("what it does not understand ends it with a word and exit code 1", async () => {
   const { run } = checkout();
-  const unknown = run("--watch", "gateway");
+  const unknown = run("--watch", "storefront");
   expect(await unknown.closed).toBe(1);
-  await unknown.saidWhat("there is no service named gateway; watch one of product, review");
-  const unscaled = run("--scale", "gateway=2");
+  await unknown.saidWhat("there is no service named storefront; watch one of product, review");
+  const unscaled = run("--scale", "storefront=2");
   expect(await unscaled.closed).toBe(1);
-  await unscaled.saidWhat("there is no service named gateway; scale one of product, review");
+  await unscaled.saidWhat("there is no service named storefront; scale one of product, review");
   expect(await run("--no-such-flag").closed).toBe(1);
   const help = run("--help");
   expect(await help.closed).toBe(0);

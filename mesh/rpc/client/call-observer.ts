@@ -18,6 +18,7 @@ export interface CallObserver {
   readonly suppressed: (request: Request, why: Suppressed) => void;
   readonly hedged: (request: Request) => void;
   readonly hedgeWon: (request: Request) => void;
+  readonly pushedBack: (request: Request, pushbackMs: number | undefined) => void;
   readonly breakerRejected: (request: Request) => void;
   readonly breakerChanged: (
     address: string,
@@ -42,6 +43,7 @@ export const NO_OBSERVER: CallObserver = {
   suppressed: ignore,
   hedged: ignore,
   hedgeWon: ignore,
+  pushedBack: ignore,
   breakerRejected: ignore,
   breakerChanged: ignore,
 };

@@ -24,6 +24,8 @@ export function clientStack(target: TargetState, own: OwnFallback = {}): Interce
   return [
     // Above all, so that what is measured is what the caller waits for and gets.
     observer.call,
+    // Above what keeps answers, so that what was answered to one is not given to another.
+    ...(surroundings.identity ? [surroundings.identity] : []),
     // Above the deadline, so that it sees the final outcome, and has time for an answer when there is none for a call.
     fallback({
       ...surroundings,
@@ -56,6 +58,9 @@ export function clientStack(target: TargetState, own: OwnFallback = {}): Interce
       ...surroundings,
       latenciesOf,
       isBusy: target.isBusy,
+      gateOf: target.gateOf,
+      budgets: target.hedgeBudgets,
+      share: target.share,
       onRetry: observer.retried,
       onHedge: observer.hedged,
       onHedgeWon: observer.hedgeWon,
@@ -67,7 +72,10 @@ export function clientStack(target: TargetState, own: OwnFallback = {}): Interce
     pickEndpoint(endpoints, {
       clock: surroundings.clock,
       onNotSent: target.refresh,
-      onPushback: target.notePushback,
+      onPushback(request, pushbackMs) {
+        target.notePushback();
+        observer.pushedBack(request, pushbackMs);
+      },
     }),
     // Above the attempt's timeout, so that a timeout counts as a failure of its endpoint.
     circuitBreaker({

@@ -244,6 +244,18 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     expect(header?.get("x-request-id")).toBe("request-of-a-person");
   });
 
+  test("the called service gets what the request takes along, and no other header of the caller's", async () => {
+    const { orders, heard } = await chain(0);
+    const carried = { tenant: "acme", baggage: "plan=gold" };
+    await orders.getOrder({ orderId: "o1" }, { headers: { ...carried, "x-other": "own" } });
+    await orders.getOrder({ orderId: "o1" });
+    const names = ["tenant", "baggage", "x-other"];
+    expect(heard.map((header) => names.map((name) => header.get(name)))).toEqual([
+      ["acme", "plan=gold", null],
+      [null, null, null],
+    ]);
+  });
+
   test("calls in the middle of a stream still belong to its work", async () => {
     const { orders, heard } = await chain(0);
     for await (const _ of orders.watchOrder({ orderId: "o1" }, { headers: { "x-request-id": "r-7" } }));

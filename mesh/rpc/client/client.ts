@@ -45,6 +45,8 @@ export interface ClientOptions {
   readonly nats?: Nats;
   /** Whether endpoints are asked for their health. Defaults to true. */
   readonly watchesHealth?: boolean;
+  /** Says for whom a call is made. Above all that keeps answers, so that nobody is given another's. */
+  readonly identity?: Interceptor;
   /** Below all policies, next to the transport. */
   readonly interceptors?: readonly Interceptor[];
 }
@@ -97,7 +99,7 @@ export function openTarget(settings: TargetSettings, options: ClientOptions = {}
       observer.breakerChanged(endpoint.address, from, to, reason);
     },
   });
-  const surroundings = { clock, random, policies };
+  const surroundings = { clock, random, policies, ...(options.identity && { identity: options.identity }) };
   const refresh = () => discovery?.refresh();
   const state = targetState({ name, surroundings, policy: policy(), endpoints, observer, refresh });
   const stopMeasuring = measureTarget(telemetry, state);

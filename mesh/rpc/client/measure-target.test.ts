@@ -46,6 +46,35 @@ test("a target's budget, bulkhead, breakers and load are on the page, until it i
   expect(await lines("mesh_breaker_state")).toEqual([]);
 });
 
+test("an endpoint costs what another call there would take: as long as one, for each that is under way", async () => {
+  const { target, lines } = await measured();
+  await expect.poll(() => target.state.endpoints.all().length).toBe(2);
+  const [first, second] = target.state.endpoints.all();
+  const cost = async () => (await lines("mesh_lb_endpoint_cost")).map((line) => Number(line.split(" ")[1]));
+  // Of an endpoint that is busy and has not answered yet nobody knows it; the other one has cost nothing so far.
+  first?.load.begin();
+  expect(await cost()).toEqual([0]);
+  second?.load.begin();
+  expect(await cost()).toEqual([]);
+  first?.load.observe(50_000);
+  const [seconds = 0] = await cost();
+  // Two calls of 50 s; the average fades.
+  expect(seconds).toBeGreaterThan(80);
+  expect(seconds).toBeLessThanOrEqual(100);
+});
+
+test("the span of a call tells when a server sent an attempt back, which one, and until when", async () => {
+  const { telemetry, target, backends, client } = await measured();
+  backends[0]?.plays(fails(Code.Unavailable, { pushback: "5" }));
+  await client.ask({});
+  target.close();
+  const [call] = (await telemetry.spans()).filter(({ name }) => !name.startsWith("attempt "));
+  expect(call?.events).toEqual([
+    { name: "mesh.pushback", attributes: { "mesh.pushback_ms": 5, "mesh.endpoint": backends[0]?.address } },
+    { name: "mesh.retry", attributes: { how: "retry", "mesh.retry.delay_ms": 5 } },
+  ]);
+});
+
 test("the span of an attempt tells which one it was, where it went and how it ended", async () => {
   const { telemetry, target, backends, client } = await measured();
   backends[0]?.plays(fails(Code.Unavailable));

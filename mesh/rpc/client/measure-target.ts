@@ -3,6 +3,7 @@ import { attemptOf } from "../../resilience/call.ts";
 import { outcomeOf } from "../../resilience/outcome.ts";
 import type { CallEnd, CallRequest } from "../../telemetry/call-attributes.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
+import type { LiveEndpoint } from "./endpoints.ts";
 import { pickedEndpoint } from "./pick-endpoint.ts";
 import type { TargetState } from "./target-state.ts";
 
@@ -27,9 +28,9 @@ export function measureTarget(telemetry: Telemetry, state: TargetState): () => v
       "mesh.breaker.state",
       each(({ breaker }) => STATES[breaker.describe().state]),
     ),
-    telemetry.gauge(
-      "mesh.lb.endpoint.cost",
-      each(({ load }) => load.latencyMs() / 1_000),
+    // Who has not answered yet and is busy costs what nobody knows; the balancer's number for that is no time.
+    telemetry.gauge("mesh.lb.endpoint.cost", () =>
+      each(({ load }) => load.cost() / 1_000)().filter((_, at) => isKnown(endpoints.all()[at])),
     ),
     telemetry.gauge(
       "mesh.lb.endpoint.pending",
@@ -43,6 +44,10 @@ export function measureTarget(telemetry: Telemetry, state: TargetState): () => v
   return () => {
     for (const end of ends) end();
   };
+}
+
+function isKnown(endpoint: LiveEndpoint | undefined): boolean {
+  return endpoint !== undefined && (endpoint.load.pending === 0 || endpoint.load.latencyMs() > 0);
 }
 
 /** What the span of an attempt says besides: which one it was, where it went, and how it ended. */

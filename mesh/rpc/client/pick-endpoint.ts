@@ -8,6 +8,7 @@ import { type Outcome, outcomeOf } from "../../resilience/outcome.ts";
 import { callerLeft, overdue, rejection } from "../../resilience/rejection.ts";
 import type { Endpoints, LiveEndpoint } from "./endpoints.ts";
 
+const NONE: ReadonlySet<LiveEndpoint> = new Set();
 const endpointKey = createContextKey<LiveEndpoint | undefined>(undefined);
 
 /** The endpoint that was picked for an attempt. */
@@ -28,7 +29,7 @@ export interface PickOptions {
   /** Told when nobody listens at an endpoint, so that the list may be looked up again. */
   readonly onNotSent: () => void;
   /** Told when an endpoint has too much to do, or says when it wants to be asked again. */
-  readonly onPushback: () => void;
+  readonly onPushback: (request: Request, pushbackMs: number | undefined) => void;
 }
 
 /**
@@ -41,7 +42,7 @@ export function pickEndpoint(
 ): Interceptor {
   return (next) => async (request) => {
     const { tried, deadlineMs } = callOf(request, { clock });
-    const refused = new Set<LiveEndpoint>();
+    let refused = NONE;
     const known = endpoints.whenKnown();
     if (known) await waitFor(known, deadlineMs - clock.now(), request.signal);
     for (;;) {
@@ -53,24 +54,6 @@ export function pickEndpoint(
       tried.add(endpoint);
       const end = endpoint.load.begin();
       const startedMs = clock.now();
-      const failed = (error: unknown): boolean => {
-        end();
-        const outcome = outcomeOf(error);
-        if (outcome.kind === "LOCAL_REJECT" && outcome.reason === "BREAKER_OPEN") return true;
-        learn(endpoint, error, clock.now() - startedMs);
-        return told(outcome);
-      };
-      // How long a stream lasts says nothing about its endpoint.
-      const broke = (error: unknown) => {
-        const outcome = outcomeOf(error);
-        if (isFailure(healthOf(outcome))) learn(endpoint, error, 0);
-        told(outcome);
-      };
-      const told = (outcome: Outcome): false => {
-        if (outcome.kind === "NOT_SENT") onNotSent();
-        if (outcome.reason === "SHED" || outcome.pushbackMs !== undefined) onPushback();
-        return false;
-      };
       try {
         const response = await next(request);
         endpoint.load.observe(clock.now() - startedMs);
@@ -78,14 +61,36 @@ export function pickEndpoint(
           end();
           return response;
         }
-        return { ...response, message: ending(response.message, end, broke) };
+        return {
+          ...response,
+          message: ending(response.message, end, (error) => broke(request, endpoint, error)),
+        };
       } catch (error) {
-        if (!failed(error)) throw error;
+        end();
+        const outcome = outcomeOf(error);
+        if (outcome.kind !== "LOCAL_REJECT" || outcome.reason !== "BREAKER_OPEN") {
+          learn(endpoint, error, clock.now() - startedMs);
+          told(request, outcome);
+          throw error;
+        }
         if (!wasTried) tried.delete(endpoint);
-        refused.add(endpoint);
+        refused = new Set([...refused, endpoint]);
       }
     }
   };
+
+  /** How long a stream lasts says nothing about its endpoint. */
+  function broke(request: Request, endpoint: LiveEndpoint, error: unknown): void {
+    const outcome = outcomeOf(error);
+    if (isFailure(healthOf(outcome))) learn(endpoint, error, 0);
+    told(request, outcome);
+  }
+
+  function told(request: Request, outcome: Outcome): void {
+    if (outcome.kind === "NOT_SENT") onNotSent();
+    if (outcome.reason === "SHED" || outcome.pushbackMs !== undefined)
+      onPushback(request, outcome.pushbackMs);
+  }
 
   /** As gRPC does: a call waits while its target is looked up for the first time. */
   async function waitFor(known: Promise<void>, leftMs: number, caller: AbortSignal): Promise<void> {

@@ -76,14 +76,16 @@ test("what the caller has left is what its work has left", () => {
 });
 
 test("other policies begin with an empty budget and empty bulkheads, and keep the latencies", async () => {
-  const { policy, apply, gateOf, calls, bulkheadOf, latenciesOf } = state();
+  const { policy, apply, gateOf, hedgeBudgets, calls, bulkheadOf, latenciesOf } = state();
   const known = latenciesOf(calling(ask));
   await calls().enter(1_000, signal);
   await bulkheadOf(calling(watch)).enter(1_000, signal);
   gateOf().deposit();
   const { balance } = gateOf();
   const full = balance();
+  hedgeBudgets.of("toy/Ask", 1).deposit();
   apply({ ...policy, bulkhead: { maxConcurrent: 3, maxQueue: 0 } });
+  expect(hedgeBudgets.balances()).toEqual({});
   expect(gateOf().balance()).toBeCloseTo(full - 0.2);
   expect([calls().limit, calls().inflight]).toEqual([3, 0]);
   expect(bulkheadOf(calling(watch))).toMatchObject({ limit: 3, inflight: 0 });

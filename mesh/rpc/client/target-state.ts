@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { createContextKey } from "@connectrpc/connect";
+import { createContextKey, type Interceptor } from "@connectrpc/connect";
 import type { Policies, ServicePolicy } from "../../contract/policy.ts";
 import type { Clock } from "../../core/clock.ts";
 import { currentWork, timeLeftMs } from "../../core/work.ts";
@@ -7,7 +7,7 @@ import { type AnswerCache, answerCache } from "../../resilience/answer-cache.ts"
 import { type Bulkhead, bulkhead } from "../../resilience/bulkhead.ts";
 import type { Request } from "../../resilience/call.ts";
 import { type Latencies, latencies } from "../../resilience/latency.ts";
-import { type RetryGate, retryGate } from "../../resilience/retry-gate.ts";
+import { type HedgeBudgets, hedgeBudgets, type RetryGate, retryGate } from "../../resilience/retry-gate.ts";
 import type { CallObserver } from "./call-observer.ts";
 import type { Endpoints } from "./endpoints.ts";
 
@@ -18,15 +18,21 @@ export interface TargetState {
     readonly clock: Clock;
     readonly random: () => number;
     readonly policies: Policies;
+    readonly identity?: Interceptor;
   };
   readonly endpoints: Endpoints;
   readonly cache: AnswerCache;
   readonly observer: CallObserver;
   readonly gateOf: () => RetryGate;
+  readonly hedgeBudgets: HedgeBudgets;
   readonly bulkheadOf: (request: Request) => Bulkhead;
   readonly latenciesOf: (request: Request) => Latencies;
   /** The bulkhead of unary calls. */
   readonly calls: () => Bulkhead;
+  /**
+   * True while hedges would only slow the target down: this process has many calls there, or a server has just sent one
+   * back. How full a server is it does not say, so before that only the budgets bound hedges.
+   */
   readonly isBusy: () => boolean;
   readonly askedMs: (request: Request) => number | undefined;
   readonly callerLeftMs: () => number;
@@ -62,12 +68,14 @@ export function targetState(options: TargetStateOptions): TargetState {
   const { clock } = surroundings;
   const byMethod = new Map<DescMethod, Latencies>();
   let gate: RetryGate;
+  let budgets: HedgeBudgets;
   let calls: Bulkhead;
   let streams: Bulkhead;
   let pushbackMs = Number.NEGATIVE_INFINITY;
 
   function apply(policy: ServicePolicy): void {
     gate = retryGate(policy.gate, clock);
+    budgets = hedgeBudgets(clock);
     calls = bulkhead(policy.bulkhead, clock);
     streams = bulkhead(policy.bulkhead, clock);
   }
@@ -82,6 +90,7 @@ export function targetState(options: TargetStateOptions): TargetState {
     apply,
     cache: answerCache({ ...surroundings, onAnswer: observer.cached }),
     gateOf: () => gate,
+    hedgeBudgets: { of: (method, ratio) => budgets.of(method, ratio), balances: () => budgets.balances() },
     calls: () => calls,
     // A stream may last for hours; it must not hold a place that calls need.
     bulkheadOf: (request) => (request.stream ? streams : calls),

@@ -28,7 +28,9 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../../core/clock.ts";
+import { LazyAbort, onAbort } from "../../core/signal.ts";
 import type { Endpoint } from "../../discovery/target.ts";
+import { abortKey } from "../../resilience/call.ts";
 import { type Delivery, DeliveryError } from "../../resilience/delivery.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 
@@ -76,18 +78,19 @@ export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): 
 
   return {
     close: () => client.close(),
+    needsNoSignal: interceptors.length === 0,
     unary(method, signal, timeoutMs, header, input, contextValues) {
       // The client stack watches its time and its caller itself; what connect adds to that costs half of a call.
       if (interceptors.length === 0) {
         const message = create(method.input, input);
-        const request = { service: method.parent, method, message, header: asHeaders(header), signal };
-        return unary(client, request, timeoutMs);
+        const request = { service: method.parent, method, message, header: asHeaders(header) };
+        return unary(client, request, timeoutMs, contextValues?.get(abortKey) ?? signal);
       }
       return runUnaryCall({
         ...limits(signal, timeoutMs),
         interceptors,
         req: { ...call(false as const, method, header, contextValues, input), method },
-        next: (request) => unary(client, request, timeoutMs),
+        next: (request) => unary(client, request, timeoutMs, request.signal),
       });
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
@@ -112,50 +115,72 @@ function asHeaders(init: ConstructorParameters<typeof Headers>[0]): Headers {
 type Sent<I extends DescMessage, O extends DescMessage> = Pick<
   UnaryRequest<I, O>,
   "method" | "service" | "message" | "header"
-> & { readonly signal: AbortSignal | undefined };
+>;
 
 function unary<I extends DescMessage, O extends DescMessage>(
   client: Client,
   request: Sent<I, O>,
   timeoutMs: number | undefined,
+  ending: AbortSignal | LazyAbort | undefined,
 ): Promise<UnaryResponse<I, O>> {
-  const { method, service, message, header, signal } = request;
+  const { method, service, message, header } = request;
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(ConnectError.from(signal.reason, Code.Canceled));
+    if (ending?.aborted) return reject(ConnectError.from(ending.reason, Code.Canceled));
     let answer: MessageShape<O> | undefined;
     let first: Metadata | undefined;
-    const abort = () => call.cancel();
-    const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
-      path(request),
-      (value) => toBuffer(method.input, value),
-      (bytes) => fromBinary(method.output, bytes),
-      message,
-      toMetadata(header),
-      callOptions(timeoutMs),
-      (error, value) => {
-        answer = value;
-        if (error) {
-          signal?.removeEventListener("abort", abort);
-          reject(
-            signal?.aborted
-              ? ConnectError.from(signal.reason, Code.Canceled)
-              : toError(error, first !== undefined),
-          );
-        }
-      },
+    const call = withoutStack(() =>
+      client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
+        path(request),
+        (value) => toBuffer(method.input, value),
+        (bytes) => fromBinary(method.output, bytes),
+        message,
+        toMetadata(header),
+        callOptions(timeoutMs),
+        (error, value) => {
+          answer = value;
+          if (error) {
+            ended();
+            reject(
+              ending?.aborted
+                ? ConnectError.from(ending.reason, Code.Canceled)
+                : toError(error, first !== undefined),
+            );
+          }
+        },
+      ),
     );
-    signal?.addEventListener("abort", abort, { once: true });
+    const ended = ending ? whenAborted(ending, () => call.cancel()) : () => {};
     call.on("metadata", (metadata: Metadata) => {
       first = metadata;
     });
     // The last event of a call: by then its callback has run.
-    call.on("status", (ended) => {
-      signal?.removeEventListener("abort", abort);
-      if (ended.code === 0 && answer !== undefined) {
-        resolve(respond({ stream: false, service, method, message: answer }, first, ended.metadata));
+    call.on("status", ({ code, metadata }) => {
+      ended();
+      if (code === 0 && answer !== undefined) {
+        resolve(respond({ stream: false, service, method, message: answer }, first, metadata));
       }
     });
   });
+}
+
+/**
+ * grpc-js takes the stack of each call's beginning, for an error that most do not have, and a stack below many asynchronous
+ * layers is dear. The error that ours ends with has its own.
+ */
+function withoutStack<T>(begin: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return begin();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function whenAborted(ending: AbortSignal | LazyAbort, act: () => void): () => void {
+  if (!(ending instanceof LazyAbort)) return onAbort(ending, act);
+  ending.onAbort(act);
+  return () => ending.onAbort(() => {});
 }
 
 /** The response with its headers, which are made when somebody looks at them: most calls pass without. */

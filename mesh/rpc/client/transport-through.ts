@@ -15,8 +15,9 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../../core/clock.ts";
+import { NEVER } from "../../core/signal.ts";
 import { currentWork } from "../../core/work.ts";
-import { timeoutKey, valuesOver } from "../../resilience/call.ts";
+import { abortKey, timeoutKey, valuesOver } from "../../resilience/call.ts";
 import { outcomeOf } from "../../resilience/outcome.ts";
 import { CRITICALITY_HEADER } from "../call-headers.ts";
 import { markAsAnswer } from "../errors.ts";
@@ -65,10 +66,11 @@ export function transportThrough(state: TargetState, own?: OwnFallback): Transpo
         method,
         message: create(method.input, input),
       };
-      return (await through(request).catch(failed)) as UnaryResponse<
-        typeof method.input,
-        typeof method.output
-      >;
+      try {
+        return (await through(request)) as UnaryResponse<typeof method.input, typeof method.output>;
+      } catch (error) {
+        return failed(error);
+      }
     },
     async stream(method, signal, timeoutMs, header, input, contextValues) {
       const request = {
@@ -89,17 +91,23 @@ export function transportThrough(state: TargetState, own?: OwnFallback): Transpo
 /** Hands an attempt to the transport of its endpoint, with the time that it has. */
 function send(request: UnaryRequest | StreamRequest): Promise<Response> {
   const { transport } = endpointOf(request);
-  const { signal, header, contextValues } = request;
+  const { header, contextValues } = request;
   const allowedMs = contextValues.get(timeoutKey);
   // Whole milliseconds, and none that a timer cannot keep.
   const timeoutMs =
     allowedMs === Number.POSITIVE_INFINITY ? undefined : Math.min(Math.floor(allowedMs), MAX_TIMER_MS);
-  return request.stream
-    ? transport.stream(request.method, signal, timeoutMs, header, request.message, contextValues)
-    : transport.unary(request.method, signal, timeoutMs, header, request.message, contextValues);
+  if (request.stream)
+    return transport.stream(
+      request.method,
+      request.signal,
+      timeoutMs,
+      header,
+      request.message,
+      contextValues,
+    );
+  const signal = transport.needsNoSignal && contextValues.get(abortKey) ? undefined : request.signal;
+  return transport.unary(request.method, signal, timeoutMs, header, request.message, contextValues);
 }
-
-const NEVER = new AbortController().signal;
 
 /** A signal of the call itself and of the work that it is made for. */
 function within(signal: AbortSignal | undefined, work: AbortSignal | undefined): AbortSignal {

@@ -1,7 +1,10 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { abortKey } from "../../resilience/call.ts";
 
 /** A Connect transport that can be closed. */
 export interface ClosableTransport extends Transport {
+  /** True if its unary calls look for {@link abortKey} and then need no signal. */
+  readonly needsNoSignal?: boolean;
   /** Lets its connections go. Safe to call twice. */
   close(): void;
 }

@@ -46,6 +46,16 @@ test("a call belongs to its caller's trace, as a piece of its own", async () => 
   expect(work?.trace.spanId).not.toBe("b".repeat(16));
 });
 
+test("a call carries what its caller gave it to take along, a stream too", async () => {
+  const carried = { tenant: "acme", baggage: "plan=gold" };
+  expect((await get(carried))[0]?.carried).toEqual(carried);
+  expect((await get())[0]?.carried).toBeUndefined();
+  const watched = await worksOf(() =>
+    Array.fromAsync(client.watchStock({ productIds: ["p1"] }, { headers: carried })),
+  );
+  expect(watched.map((work) => work.carried)).toEqual([carried, carried]);
+});
+
 test("a call with no trace, or a malformed one, begins one", async () => {
   const [none] = await get();
   const [malformed] = await get({ traceparent: "00-zz-zz-01" });

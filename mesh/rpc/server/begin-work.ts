@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, type Interceptor } from "@connectrpc/connect";
 import { CRITICALITIES, type Criticality, type Policies } from "../../contract/policy.ts";
+import { readCarried } from "../../core/carried.ts";
 import { type Clock, MAX_TIMER_MS } from "../../core/clock.ts";
 import { childOf, parseTraceparent, type Sampler } from "../../core/trace.ts";
 import { iterateAsWork, runWork, type Work } from "../../core/work.ts";
@@ -55,7 +56,7 @@ function isCriticality(name: string | null | undefined): name is Criticality {
   return (CRITICALITIES as readonly unknown[]).includes(name);
 }
 
-/** The work that a call is: with its trace and its request id too. */
+/** The work that a call is: with its trace, its request id and what it carries too. */
 export function workOf(call: ArrivingCall, header: ReadHeader, sampler?: Sampler): CallWork {
   const requestId = header("x-request-id") ?? "";
   const parent = header("traceparent");
@@ -67,6 +68,7 @@ export function workOf(call: ArrivingCall, header: ReadHeader, sampler?: Sampler
     call.deadlineMs,
     call.criticality,
     Number(header(PREVIOUS_ATTEMPTS_HEADER) ?? 0) > 0,
+    readCarried(header),
   );
 }
 
@@ -85,8 +87,9 @@ export function beginWork(options: ReadCallOptions): Interceptor {
   return (next) => (request) => {
     const work = request.contextValues.get(ARRIVED) ?? read(request);
     if (!request.stream) return runWork(work, () => next(request));
-    const { trace, requestId, deadlineMs, criticality, isRetry } = work;
-    const stream: Work = { trace, requestId, deadlineMs, criticality, isRetry, signal: request.signal };
+    const { trace, requestId, deadlineMs, criticality, isRetry, carried } = work;
+    const { signal } = request;
+    const stream: Work = { trace, requestId, deadlineMs, criticality, isRetry, carried, signal };
     return runWork(stream, () => next(request)).then((response) =>
       response.stream ? { ...response, message: iterateAsWork(stream, response.message) } : response,
     );

@@ -1,4 +1,7 @@
 import type { Criticality } from "../../contract/policy.ts";
+import type { Caller } from "../../core/caller.ts";
+import type { Carried } from "../../core/carried.ts";
+import { LazyAbort } from "../../core/signal.ts";
 import type { Trace } from "../../core/trace.ts";
 import type { Work } from "../../core/work.ts";
 
@@ -9,9 +12,11 @@ export class CallWork implements Work {
   readonly deadlineMs: number;
   readonly criticality: Criticality;
   readonly isRetry: boolean;
+  readonly carried: Carried | undefined;
+  caller?: Caller;
+  dedupeTtlMs?: number;
   standAside?: () => void;
-  #controller: AbortController | undefined;
-  #end: { readonly reason: unknown } | undefined;
+  readonly #abort = new LazyAbort();
 
   constructor(
     trace: Trace,
@@ -19,24 +24,22 @@ export class CallWork implements Work {
     deadlineMs: number,
     criticality: Criticality,
     isRetry: boolean,
+    carried: Carried | undefined,
   ) {
     this.trace = trace;
     this.requestId = requestId;
     this.deadlineMs = deadlineMs;
     this.criticality = criticality;
     this.isRetry = isRetry;
+    this.carried = carried;
   }
 
-  /** Made when somebody asks for it: most handlers never do, and it costs as much as several layers. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#end) this.#controller.abort(this.#end.reason);
-    return this.#controller.signal;
+    return this.#abort.signal;
   }
 
   /** Says that nobody waits for the work any more. Safe to call twice; the first reason stays. */
   end(reason: unknown): void {
-    this.#end ??= { reason };
-    this.#controller?.abort(this.#end.reason);
+    this.#abort.abort(reason);
   }
 }

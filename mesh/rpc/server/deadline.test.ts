@@ -12,6 +12,8 @@ import type { ServerOptions } from "./server.ts";
 
 /** A server whose handler looks at nothing and ends when the test lets it. */
 async function stubborn(options: Partial<ServerOptions> = {}) {
+  const clock = manualClock();
+  const begun = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   const works: (Work | undefined)[] = [];
@@ -20,14 +22,15 @@ async function stubborn(options: Partial<ServerOptions> = {}) {
     {
       async getProduct() {
         works.push(currentWork());
+        begun.resolve();
         await release.promise;
         ended.resolve();
         return {};
       },
     },
-    options,
+    { ...options, clock },
   );
-  return { server, works, release: release.resolve, ended: ended.promise };
+  return { server, clock, works, begun: begun.promise, release: release.resolve, ended: ended.promise };
 }
 
 const overdue = { code: "DeadlineExceeded", reason: "DEADLINE_EXCEEDED", domain: "mesh.weft" };
@@ -43,9 +46,11 @@ async function answerTo(url: string, timeoutMs: number) {
 }
 
 test("a handler that ignores its signal is answered for at its deadline, and counted until it ends (D4, B5)", async () => {
-  const { server, works, release, ended } = await stubborn();
-  const answer = await answerTo(server.url, 50);
-  expect(answer).toMatchObject({
+  const { server, clock, works, begun, release, ended } = await stubborn();
+  const answer = answerTo(server.url, 20_000);
+  await begun;
+  clock.advance(20_000);
+  expect(await answer).toMatchObject({
     status: 504,
     body: {
       code: "deadline_exceeded",
@@ -61,23 +66,28 @@ test("a handler that ignores its signal is answered for at its deadline, and cou
 });
 
 test.each(WIRE_PROTOCOLS)("so it is over $name, for a caller that names no timeout", async (protocol) => {
-  const { server, works, release, ended } = await stubborn({ timeouts: { defaultMs: 50 } });
+  const { server, clock, works, begun, release, ended } = await stubborn({ timeouts: { defaultMs: 50 } });
   const client = meshClient(ProductService, protocol.open(server));
-  expect(await refusalOf(client.getProduct({ productId: "p1" }))).toEqual(overdue);
+  const refusal = refusalOf(client.getProduct({ productId: "p1" }));
+  await begun;
+  clock.advance(50);
+  expect(await refusal).toEqual(overdue);
   expect(works[0]?.signal?.aborted).toBe(true);
   release();
   await ended;
 });
 
 test("no caller gets more time than the server gives", async () => {
-  const { server, release } = await stubborn({ timeouts: { maxMs: 50 } });
-  expect(await answerTo(server.url, 3_600_000)).toMatchObject({ status: 504 });
+  const { server, clock, begun, release } = await stubborn({ timeouts: { maxMs: 50 } });
+  const answer = answerTo(server.url, 3_600_000);
+  await begun;
+  clock.advance(50);
+  expect(await answer).toMatchObject({ status: 504 });
   release();
 });
 
 test("the deadline of a call is what its caller asks, within the server's bounds", async () => {
-  const clock = manualClock();
-  const { server, works, release } = await stubborn({ clock });
+  const { server, works, release } = await stubborn();
   release();
   await answerTo(server.url, 20_000);
   await answerTo(server.url, 3_600_000);
@@ -90,20 +100,26 @@ test("the deadline of a call is what its caller asks, within the server's bounds
 });
 
 test("a handler that fails after its deadline has passed harms nobody", async () => {
+  const clock = manualClock();
+  const begun = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   const server = await testServer(
     ProductService,
     {
       async getProduct({ productId }) {
         if (productId === "p2") return {};
+        begun.resolve();
         await release.promise;
         throw new Error("too late");
       },
     },
-    { timeouts: { defaultMs: 50 } },
+    { timeouts: { defaultMs: 50 }, clock },
   );
   const client = meshClient(ProductService, WIRE_PROTOCOLS[0]?.open(server) as never);
-  expect(await refusalOf(client.getProduct({ productId: "p1" }))).toEqual(overdue);
+  const refusal = refusalOf(client.getProduct({ productId: "p1" }));
+  await begun.promise;
+  clock.advance(50);
+  expect(await refusal).toEqual(overdue);
   release.resolve();
   // An unhandled rejection would fail the run.
   expect(await client.getProduct({ productId: "p2" })).toMatchObject({});

@@ -4,7 +4,12 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from "../../../gen/grpc/health/v1/health_pb.ts";
 import { OrderService } from "../../../gen/shop/order/v1/order_service_pb.ts";
+import { manualClock } from "../../testing/clock.ts";
 import { refusalOf } from "../../testing/refusal.ts";
 import { testServer } from "../../testing/server.ts";
 import { WIRE_PROTOCOLS } from "../../testing/wire-protocols.ts";
@@ -144,4 +149,28 @@ test("stopping twice is stopping once", async () => {
   const { server } = await working();
   await Promise.all([server.stop(), server.stop()]);
   await server.stop();
+});
+
+test("who leaves says so, and takes calls until those who do not ask have found out", async () => {
+  const clock = manualClock();
+  const order = ({ orderId }: { orderId: string }) => ({ order: { orderId } });
+  const server = await testServer(OrderService, { getOrder: order }, { clock });
+  const way = WIRE_PROTOCOLS[0]?.open(server) as never;
+  const [orders, health] = [meshClient(OrderService, way), meshClient(Health, way)];
+  const statuses: number[] = [];
+  const watching = (async () => {
+    for await (const { status } of health.watch({})) statuses.push(status);
+  })();
+  await expect.poll(() => statuses).toEqual([Status.SERVING]);
+  const left = server.leave(10_000).then(() => "left");
+  await watching;
+  expect(statuses).toEqual([Status.SERVING, Status.NOT_SERVING]);
+  expect((await health.check({})).status).toBe(Status.NOT_SERVING);
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
+  clock.advance(9_999);
+  expect((await orders.getOrder({ orderId: "o1" })).order?.orderId).toBe("o1");
+  expect(server.draining.aborted).toBe(false);
+  clock.advance(1);
+  expect(await left).toBe("left");
+  await server.stop(FOR_EVER_MS);
 });

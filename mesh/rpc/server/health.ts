@@ -8,18 +8,18 @@ import {
 export interface HealthSource {
   /** The services it answers for; the empty name, the server as a whole, is always one. */
   readonly services: readonly string[];
-  /** Aborted from the moment the server drains. */
-  readonly draining: AbortSignal;
+  /** Aborted from the moment the server is to get no more calls. */
+  readonly leaving: AbortSignal;
 }
 
 /**
  * Answers `grpc.health.v1`: Check (an unknown service is NOT_FOUND), Watch (an unknown service is SERVICE_UNKNOWN) and
  * List.
  */
-export function healthService({ services, draining }: HealthSource): ServiceImpl<typeof Health> {
+export function healthService({ services, leaving }: HealthSource): ServiceImpl<typeof Health> {
   const statusOf = (service: string) => {
     if (service !== "" && !services.includes(service)) return undefined;
-    return draining.aborted ? Status.NOT_SERVING : Status.SERVING;
+    return leaving.aborted ? Status.NOT_SERVING : Status.SERVING;
   };
   return {
     check({ service }) {
@@ -39,7 +39,7 @@ export function healthService({ services, draining }: HealthSource): ServiceImpl
     async *watch({ service }, { signal }) {
       const status = statusOf(service);
       yield { status: status ?? Status.SERVICE_UNKNOWN };
-      await aborted(AbortSignal.any([signal, draining]));
+      await aborted(AbortSignal.any([signal, leaving]));
       if (status !== undefined && !signal.aborted) yield { status: Status.NOT_SERVING };
     },
   };

@@ -26,14 +26,20 @@ const BYTES_COUNT = { registry: createRegistry(), unknown: true };
 /**
  * While a call with an idempotency key runs, the same call by the same caller waits for its answer instead of running
  * too, as long as its own deadline and caller let it. A failure that another attempt may mend is not shared: the next
- * one that waits runs itself. Other content under the key passes, for the store to refuse it.
+ * one that waits runs itself. Other content under the key passes, for the store to refuse it. The store, which does the
+ * same for calls that come later, is told for how long.
  */
 export function joinDuplicates(policies: Policies, clock: Clock, maxRunning = 1_000): Interceptor {
   const running = new Map<string, Running>();
 
   return (next) => (request) => {
-    const key = request.stream ? undefined : keyOf(request, policies.method(request.method).keyField);
-    return request.stream || key === undefined ? next(request) : join(next, request, key);
+    if (request.stream) return next(request);
+    const { keyField, dedupeTtlMs } = policies.method(request.method);
+    const key = keyOf(request, keyField);
+    if (key === undefined) return next(request);
+    const work = currentWork();
+    if (work) work.dedupeTtlMs = dedupeTtlMs;
+    return join(next, request, key);
   };
 
   async function join(next: Next, request: UnaryRequest, key: string): Promise<UnaryResponse> {

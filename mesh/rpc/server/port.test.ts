@@ -106,6 +106,35 @@ test("a peer that breaks its connection harms nobody", async () => {
   expect(response.statusCode).toBe(200);
 });
 
+test.each([
+  ["nonsense", "\0\0nonsense\r\n\r\n", 400],
+  ["two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
+  [
+    "a length and chunks",
+    "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    400,
+  ],
+  ["headers without end", `GET / HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(20_000)}\r\n\r\n`, 431],
+])("%s is refused, with a reason, and its connection is closed", async (_, said, status) => {
+  const { port } = await listening();
+  const socket = connected(port);
+  const answer = text(socket);
+  socket.write(said);
+  expect(await answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*connection: close[^]*\r\n\r\n\\w.+\n$`));
+});
+
+test("nothing is said of what comes while an answer is under way", async () => {
+  const { port } = await listening((_, response) => {
+    if ("assignSocket" in response) response.write("begun");
+  });
+  const socket = connected(port);
+  const answer = text(socket);
+  socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  await once(socket, "data");
+  socket.write("\0nonsense\r\n\r\n");
+  expect(await answer).not.toContain("400");
+});
+
 describe("drain", () => {
   test("closes connections that have said nothing yet, or not enough", async () => {
     const port = await listening();

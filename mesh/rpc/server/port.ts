@@ -2,6 +2,7 @@ import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as net from "node:net";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
+import { answerBadHttp } from "./bad-http.ts";
 import { type ConnectionAgeOptions, connectionAge, retire } from "./connection-age.ts";
 
 /** Handles a request of HTTP/1.1 or HTTP/2. */
@@ -61,6 +62,10 @@ export async function listen(
       handler(request, response);
     },
   );
+  h1.on("clientError", (error, socket) => {
+    const hasBegun = [...answering].some((each) => each.socket === socket && each.headersSent);
+    answerBadHttp(error, socket, hasBegun);
+  });
   // Never listens itself, so it is told to begin watching for slow requests.
   h1.emit("listening");
   const h2 = http2.createServer(

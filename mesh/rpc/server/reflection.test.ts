@@ -125,7 +125,7 @@ describe.each([
     );
     expect(numbers).toMatchObject({
       case: "allExtensionNumbersResponse",
-      value: { baseTypeName: containingType, extensionNumber: [51003, 50610] },
+      value: { baseTypeName: containingType, extensionNumber: [50612, 51003, 50611, 50610] },
     });
     expect(file?.case).toBe("fileDescriptorResponse");
   });

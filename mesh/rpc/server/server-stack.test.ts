@@ -1,7 +1,9 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { OrderService } from "../../../gen/shop/order/v1/order_service_pb.ts";
 import { AppError } from "../../core/errors.ts";
+import { silentLog } from "../../core/log.ts";
 import { currentWork, type Work } from "../../core/work.ts";
 import { manualClock } from "../../testing/clock.ts";
 import { refusalOf } from "../../testing/refusal.ts";
@@ -9,7 +11,7 @@ import { testServer } from "../../testing/server.ts";
 import { until } from "../../testing/until.ts";
 import { WIRE_PROTOCOLS } from "../../testing/wire-protocols.ts";
 import { reasonOf } from "../errors.ts";
-import type { ServerOptions } from "./server.ts";
+import { type ServerOptions, startServer } from "./server.ts";
 
 const LIMIT_1 = { limiter: { limit: () => 1, observe() {} } };
 
@@ -115,6 +117,39 @@ test("so it is for the early gate, which asks the same gates in the same order",
     body: "{}",
   });
   expect(await response.json()).toMatchObject({ code: "deadline_exceeded" });
+});
+
+test("an event loop that has been late for a second sheds what matters less (12)", async () => {
+  const clock = manualClock();
+  // Not by `testServer`, which leaves out how busy the machine is.
+  const server = await startServer({
+    host: "127.0.0.1",
+    port: 0,
+    services: [OrderService],
+    routes: (router) => router.service(OrderService, { getOrder: () => ({}) }),
+    log: silentLog,
+    clock,
+  });
+  onTestFinished(() => server.stop(0));
+  const call = async (criticality: string) => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/${OrderService.typeName}/GetOrder`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "mesh-criticality": criticality },
+      body: '{"orderId":"o1"}',
+    });
+    return response.ok ? "answered" : /"reason":"(\w+)"/.exec(await response.text())?.[1];
+  };
+  const ends: unknown[] = [];
+  for (let quarter = 0; quarter < 4; quarter++) {
+    // The delay is measured from one tick of a timer to the next: one before the long turn, and one after.
+    await pause(40);
+    for (const until = performance.now() + 400; performance.now() < until; );
+    await pause(40);
+    clock.advance(250);
+    ends.push(await call("SHEDDABLE"));
+  }
+  expect(ends).toEqual(["answered", "answered", "answered", "SHED"]);
+  expect(await call("CRITICAL_PLUS")).toBe("answered");
 });
 
 test("duplicates are joined below admission: each has its permit and its deadline, and one has a handler", async () => {

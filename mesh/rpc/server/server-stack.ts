@@ -12,6 +12,7 @@ import { serviceTimes } from "../../resilience/service-time.ts";
 import { admitCalls } from "./admit-calls.ts";
 import { beginWork, SERVER_TIMEOUTS, type ServerTimeouts } from "./begin-work.ts";
 import { boundStreams } from "./bound-streams.ts";
+import type { CallLimits } from "./call-limits.ts";
 import { type EarlyGate, type EarlyRefusal, earlyGate } from "./early-gate.ts";
 import { endWhenDraining } from "./end-when-draining.ts";
 import { joinDuplicates } from "./join-duplicates.ts";
@@ -19,6 +20,7 @@ import { watchLoopDelay } from "./loop-delay.ts";
 import { refuseOverdue } from "./overdue.ts";
 import { raceDeadline } from "./race-deadline.ts";
 import { logCall, logRequests } from "./request-log.ts";
+import { tellDeprecation } from "./tell-deprecation.ts";
 import { validateRequests } from "./validation.ts";
 
 /** What the layers of a server may be told. */
@@ -37,6 +39,10 @@ export interface ServerStackOptions {
   readonly onOverdue?: (method: DescMethod) => void;
   /** Says which traces are recorded. Defaults to those that the caller records. */
   readonly sampler?: Sampler;
+  /** Bounds how often each caller calls. Defaults to no bound. */
+  readonly limits?: CallLimits;
+  /** Refuses who may not call, and notes who calls. Defaults to letting everybody call. */
+  readonly access?: Interceptor;
   /** Spoils calls on purpose; what it does counts as the handler's own. */
   readonly faults?: Interceptor;
   /** What bounds unary calls. The limiter defaults to `gradient2`, the delay to that of this process. */
@@ -69,7 +75,7 @@ export interface ServerStack {
 /** The layers that a call passes on its way to its handler. They refuse new calls once `draining` aborts. */
 export function serverStack(options: ServerStackOptions, draining: AbortSignal): ServerStack {
   const { services, log, clock = systemClock, random = Math.random, maxStreams = 1_000 } = options;
-  const { policies = readPolicies(), telemetry, faults } = options;
+  const { policies = readPolicies(), telemetry, access, limits, faults } = options;
   const loopDelay = watchLoopDelay(clock);
   const calls = admission({
     limiter: gradient2({ min: Math.max(8, 2 * availableParallelism()) }, clock),
@@ -105,9 +111,15 @@ export function serverStack(options: ServerStackOptions, draining: AbortSignal):
     beginWork(reading),
     // Above what refuses, so that refusals are measured, and above the log, whose errors are the wire's.
     ...(telemetry ? [telemetry] : []),
+    // Above what refuses, so that refusals tell it too; above the log, whose errors are the wire's.
+    tellDeprecation(),
     // Above what refuses, so that refusals are logged; below it errors are ours, above it they are the wire's.
     logRequests(log, clock),
     ...gates.map((gate) => gate.interceptor),
+    // Below the admission, because proofs cost work; above all that answers, also with the answer to another.
+    ...(access ? [access] : []),
+    // Below what knows who calls; above all that answers, also with the answer to another call.
+    ...(limits ? [limits.interceptor] : []),
     // Above the race: who waits for another's answer has a deadline of its own, and no handler to leave behind.
     joinDuplicates(policies, clock),
     // Above validation, which runs on the caller's time too.

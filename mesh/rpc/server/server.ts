@@ -1,4 +1,4 @@
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { file_grpc_health_v1_health, Health } from "../../../gen/grpc/health/v1/health_pb.ts";
@@ -6,10 +6,13 @@ import { assertPolicies } from "../../contract/policy-problems.ts";
 import { systemClock } from "../../core/clock.ts";
 import { clampTimeout } from "./clamp-timeout.ts";
 import type { ConnectionAgeOptions } from "./connection-age.ts";
+import type { Cors } from "./cors.ts";
 import { healthService } from "./health.ts";
-import { answerHttp, type HttpHandler } from "./http-fallback.ts";
-import { listen } from "./port.ts";
+import { answerHttp, type FileHandler, type HttpHandler, pages } from "./http-fallback.ts";
+import { ownCalls } from "./own-calls.ts";
+import { listen, type RequestHandler } from "./port.ts";
 import { reflection } from "./reflection.ts";
+import { joinRepeated } from "./repeated-headers.ts";
 import { type ServerStackOptions, type ServerStackState, serverStack } from "./server-stack.ts";
 import { joinTrailers } from "./trailers-only.ts";
 
@@ -22,6 +25,17 @@ export interface ServerOptions extends ServerStackOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** Pages beside the RPCs and `/healthz`. */
   readonly http?: HttpHandler;
+  /** Files, asked for before pages and before `web`, in this order. Defaults to none. */
+  readonly files?: readonly FileHandler[];
+  /**
+   * Makes what answers all that is neither an RPC nor a page, by any method. It is given a way to the services of this very
+   * server, on which calls pass the same layers as those that come from outside.
+   */
+  readonly web?: (calls: Transport) => HttpHandler;
+  /** Says in every answer what holds for all of them, before anybody else does. */
+  readonly adorn?: RequestHandler;
+  /** Lets pages of other origins call. Defaults to none. */
+  readonly cors?: Cors;
   readonly connectionAge?: ConnectionAgeOptions;
 }
 
@@ -36,6 +50,11 @@ export interface MeshServer {
   /** Aborts when the server begins to drain. */
   readonly draining: AbortSignal;
   state(): ServerState;
+  /**
+   * Says NOT_SERVING to whoever asks for its health, and takes calls all the same for so many milliseconds, in which those
+   * who do not ask find out too that it goes.
+   */
+  leave(forMs: number): Promise<void>;
   /**
    * Refuses new calls, lets those that run end within `graceMs` (default 5,000), closes all connections. Safe to call
    * twice.
@@ -52,6 +71,7 @@ const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 export async function startServer(options: ServerOptions): Promise<MeshServer> {
   assertPolicies(options.services);
   const { services, log, clock = systemClock, random = Math.random } = options;
+  const leaving = new AbortController();
   const drain = new AbortController();
   const names = services.map((service) => service.typeName);
   const stack = serverStack(options, drain.signal);
@@ -63,7 +83,7 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
     writeMaxBytes: MAX_MESSAGE_BYTES,
     routes(router) {
       options.routes(router);
-      router.service(Health, healthService({ services: names, draining: drain.signal }));
+      router.service(Health, healthService({ services: names, leaving: leaving.signal }));
       // The details of errors too, so that clients that know our contracts by reflection alone can read them.
       const described = [file_grpc_health_v1_health, file_google_rpc_error_details];
       reflection(
@@ -73,26 +93,40 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
       );
     },
     fallback(request, response) {
+      if (options.files?.some((answers) => answers(request, response))) return;
       const failed = (error: unknown) => log.error({ err: error, page: request.url }, "a page failed");
-      answerHttp(page, request, response, failed).catch(() => response.destroy());
+      answerHttp(answers, request, response, failed).catch(() => response.destroy());
     },
   });
 
   const page: HttpHandler = (request) => {
     if (new URL(request.url).pathname === "/healthz") {
-      return drain.signal.aborted ? new Response("draining\n", { status: 503 }) : new Response("ok\n");
+      return leaving.signal.aborted ? new Response("draining\n", { status: 503 }) : new Response("ok\n");
     }
     return options.http?.(request);
   };
+  const { routes } = options;
+  const { interceptors } = stack;
+  const web = options.web?.(ownCalls({ routes, interceptors, maxMessageBytes: MAX_MESSAGE_BYTES }));
+  const answers = [pages(page), ...(web ? [web] : [])];
 
+  const { adorn, cors, limits } = options;
+  const answer: RequestHandler = (request, response) => {
+    clampTimeout(request.headers);
+    joinRepeated(request);
+    if (stack.early.refuses(request, response)) return;
+    if (isGrpc.test(request.headers["content-type"] ?? "")) joinTrailers(response);
+    rpc(request, response);
+  };
   const port = await listen(
     options.host,
     options.port,
     (request, response) => {
-      clampTimeout(request.headers);
-      if (stack.early.refuses(request, response)) return;
-      if (isGrpc.test(request.headers["content-type"] ?? "")) joinTrailers(response);
-      rpc(request, response);
+      adorn?.(request, response);
+      // Above the limits, so that a page of another origin can read that it calls too often.
+      if (cors?.answers(request, response)) return;
+      if (limits) limits.admit(request, response, () => answer(request, response));
+      else answer(request, response);
     },
     { ...options.connectionAge, clock, random },
   );
@@ -104,7 +138,12 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
       ...stack.state(),
       connections: port.connections(),
     }),
+    leave(forMs) {
+      leaving.abort();
+      return clock.sleep(forMs);
+    },
     stop(graceMs = 5_000) {
+      leaving.abort();
       drain.abort();
       stack.stop();
       return port.drain(graceMs);

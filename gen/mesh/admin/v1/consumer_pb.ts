@@ -7,6 +7,9 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_mesh_auth_v1_auth } from "../../auth/v1/auth_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../policy/v1/policy_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/admin/v1/consumer.proto.
  */
 export const file_mesh_admin_v1_consumer: GenFile = /*@__PURE__*/
-  fileDesc("ChxtZXNoL2FkbWluL3YxL2NvbnN1bWVyLnByb3RvEg1tZXNoLmFkbWluLnYxIkQKFExpc3RDb25zdW1lcnNSZXF1ZXN0EiwKB3NlcnZpY2UYASABKAlCG7pIGHIWMhReW0EtWmEtejAtOS1dezAsNjR9JCJDChVMaXN0Q29uc3VtZXJzUmVzcG9uc2USKgoJY29uc3VtZXJzGAEgAygLMhcubWVzaC5hZG1pbi52MS5Db25zdW1lciKBAQoIQ29uc3VtZXISDgoGc3RyZWFtGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDbGFnGAMgASgDEg8KB3BlbmRpbmcYBCABKAMSEwoLYWNrX3BlbmRpbmcYBSABKAMSEwoLcmVkZWxpdmVyZWQYBiABKAMSDwoHd2FpdGluZxgHIAEoBTKAAQoPQ29uc3VtZXJTZXJ2aWNlEm0KDUxpc3RDb25zdW1lcnMSIy5tZXNoLmFkbWluLnYxLkxpc3RDb25zdW1lcnNSZXF1ZXN0GiQubWVzaC5hZG1pbi52MS5MaXN0Q29uc3VtZXJzUmVzcG9uc2UiEZACAZLbGAoIAlICCApiAggCYgZwcm90bzM", [file_buf_validate_validate, file_mesh_policy_v1_policy]);
+  fileDesc("ChxtZXNoL2FkbWluL3YxL2NvbnN1bWVyLnByb3RvEg1tZXNoLmFkbWluLnYxIkQKFExpc3RDb25zdW1lcnNSZXF1ZXN0EiwKB3NlcnZpY2UYASABKAlCG7pIGHIWMhReW0EtWmEtejAtOS1dezAsNjR9JCJDChVMaXN0Q29uc3VtZXJzUmVzcG9uc2USKgoJY29uc3VtZXJzGAEgAygLMhcubWVzaC5hZG1pbi52MS5Db25zdW1lciKzAQoIQ29uc3VtZXISDgoGc3RyZWFtGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDbGFnGAMgASgDEg8KB3BlbmRpbmcYBCABKAMSEwoLYWNrX3BlbmRpbmcYBSABKAMSEwoLcmVkZWxpdmVyZWQYBiABKAMSDwoHd2FpdGluZxgHIAEoBRIwCgxwYXVzZWRfdW50aWwYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoUBChRQYXVzZUNvbnN1bWVyUmVxdWVzdBIvCghjb25zdW1lchgBIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy1dezEsMTI4fSQSPAoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhG6SA7IAQGyAQhKBAiAowVAASIXChVQYXVzZUNvbnN1bWVyUmVzcG9uc2UiSAoVUmVzdW1lQ29uc3VtZXJSZXF1ZXN0Ei8KCGNvbnN1bWVyGAEgASgJQh26SBpyGDIWXltBLVphLXowLTlfLV17MSwxMjh9JCIYChZSZXN1bWVDb25zdW1lclJlc3BvbnNlMuECCg9Db25zdW1lclNlcnZpY2USbQoNTGlzdENvbnN1bWVycxIjLm1lc2guYWRtaW4udjEuTGlzdENvbnN1bWVyc1JlcXVlc3QaJC5tZXNoLmFkbWluLnYxLkxpc3RDb25zdW1lcnNSZXNwb25zZSIRkAIBktsYCggCUgIICmICCAISaQoNUGF1c2VDb25zdW1lchIjLm1lc2guYWRtaW4udjEuUGF1c2VDb25zdW1lclJlcXVlc3QaJC5tZXNoLmFkbWluLnYxLlBhdXNlQ29uc3VtZXJSZXNwb25zZSINkAICktsYBggCUgIIChJsCg5SZXN1bWVDb25zdW1lchIkLm1lc2guYWRtaW4udjEuUmVzdW1lQ29uc3VtZXJSZXF1ZXN0GiUubWVzaC5hZG1pbi52MS5SZXN1bWVDb25zdW1lclJlc3BvbnNlIg2QAgKS2xgGCAJSAggKGgai2xgCCARiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mesh_auth_v1_auth, file_mesh_policy_v1_policy]);
 
 /**
  * ListConsumersRequest asks for consumers.
@@ -140,6 +143,13 @@ export type Consumer = Message<"mesh.admin.v1.Consumer"> & {
    * @generated from field: int32 waiting = 7;
    */
   waiting: number;
+
+  /**
+   * Until when an operator has paused it. Absent if it is not paused.
+   *
+   * @generated from field: google.protobuf.Timestamp paused_until = 8;
+   */
+  pausedUntil?: Timestamp | undefined;
 };
 
 /**
@@ -196,6 +206,13 @@ export type ConsumerJson = {
    * @generated from field: int32 waiting = 7;
    */
   waiting?: number;
+
+  /**
+   * Until when an operator has paused it. Absent if it is not paused.
+   *
+   * @generated from field: google.protobuf.Timestamp paused_until = 8;
+   */
+  pausedUntil?: TimestampJson;
 };
 
 /**
@@ -206,7 +223,137 @@ export const ConsumerSchema: GenMessage<Consumer, {jsonType: ConsumerJson}> = /*
   messageDesc(file_mesh_admin_v1_consumer, 2);
 
 /**
- * ConsumerService shows how far consumers are. For operators only.
+ * PauseConsumerRequest says which consumer waits until when.
+ *
+ * @generated from message mesh.admin.v1.PauseConsumerRequest
+ */
+export type PauseConsumerRequest = Message<"mesh.admin.v1.PauseConsumerRequest"> & {
+  /**
+   * The consumer, such as "notification__orders".
+   *
+   * @generated from field: string consumer = 1;
+   */
+  consumer: string;
+
+  /**
+   * When it goes on by itself: within a day, as long as the streams of commands keep what it does not read.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 2;
+   */
+  until?: Timestamp | undefined;
+};
+
+/**
+ * PauseConsumerRequest says which consumer waits until when.
+ *
+ * @generated from message mesh.admin.v1.PauseConsumerRequest
+ */
+export type PauseConsumerRequestJson = {
+  /**
+   * The consumer, such as "notification__orders".
+   *
+   * @generated from field: string consumer = 1;
+   */
+  consumer?: string;
+
+  /**
+   * When it goes on by itself: within a day, as long as the streams of commands keep what it does not read.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 2;
+   */
+  until?: TimestampJson;
+};
+
+/**
+ * Describes the message mesh.admin.v1.PauseConsumerRequest.
+ * Use `create(PauseConsumerRequestSchema)` to create a new message.
+ */
+export const PauseConsumerRequestSchema: GenMessage<PauseConsumerRequest, {jsonType: PauseConsumerRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_consumer, 3);
+
+/**
+ * PauseConsumerResponse says that the consumer is paused.
+ *
+ * @generated from message mesh.admin.v1.PauseConsumerResponse
+ */
+export type PauseConsumerResponse = Message<"mesh.admin.v1.PauseConsumerResponse"> & {
+};
+
+/**
+ * PauseConsumerResponse says that the consumer is paused.
+ *
+ * @generated from message mesh.admin.v1.PauseConsumerResponse
+ */
+export type PauseConsumerResponseJson = {
+};
+
+/**
+ * Describes the message mesh.admin.v1.PauseConsumerResponse.
+ * Use `create(PauseConsumerResponseSchema)` to create a new message.
+ */
+export const PauseConsumerResponseSchema: GenMessage<PauseConsumerResponse, {jsonType: PauseConsumerResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_consumer, 4);
+
+/**
+ * ResumeConsumerRequest says which consumer goes on.
+ *
+ * @generated from message mesh.admin.v1.ResumeConsumerRequest
+ */
+export type ResumeConsumerRequest = Message<"mesh.admin.v1.ResumeConsumerRequest"> & {
+  /**
+   * The consumer, such as "notification__orders".
+   *
+   * @generated from field: string consumer = 1;
+   */
+  consumer: string;
+};
+
+/**
+ * ResumeConsumerRequest says which consumer goes on.
+ *
+ * @generated from message mesh.admin.v1.ResumeConsumerRequest
+ */
+export type ResumeConsumerRequestJson = {
+  /**
+   * The consumer, such as "notification__orders".
+   *
+   * @generated from field: string consumer = 1;
+   */
+  consumer?: string;
+};
+
+/**
+ * Describes the message mesh.admin.v1.ResumeConsumerRequest.
+ * Use `create(ResumeConsumerRequestSchema)` to create a new message.
+ */
+export const ResumeConsumerRequestSchema: GenMessage<ResumeConsumerRequest, {jsonType: ResumeConsumerRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_consumer, 5);
+
+/**
+ * ResumeConsumerResponse says that the consumer is not paused.
+ *
+ * @generated from message mesh.admin.v1.ResumeConsumerResponse
+ */
+export type ResumeConsumerResponse = Message<"mesh.admin.v1.ResumeConsumerResponse"> & {
+};
+
+/**
+ * ResumeConsumerResponse says that the consumer is not paused.
+ *
+ * @generated from message mesh.admin.v1.ResumeConsumerResponse
+ */
+export type ResumeConsumerResponseJson = {
+};
+
+/**
+ * Describes the message mesh.admin.v1.ResumeConsumerResponse.
+ * Use `create(ResumeConsumerResponseSchema)` to create a new message.
+ */
+export const ResumeConsumerResponseSchema: GenMessage<ResumeConsumerResponse, {jsonType: ResumeConsumerResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_consumer, 6);
+
+/**
+ * ConsumerService shows how far consumers are, and has the broker give one nothing for a while. For operators only.
  *
  * @generated from service mesh.admin.v1.ConsumerService
  */
@@ -220,6 +367,26 @@ export const ConsumerService: GenService<{
     methodKind: "unary";
     input: typeof ListConsumersRequestSchema;
     output: typeof ListConsumersResponseSchema;
+  },
+  /**
+   * PauseConsumer has the broker give a consumer no more messages for a while; asked again, it sets the new time. No such consumer: NOT_FOUND, reason CONSUMER_NOT_FOUND. A broker older than nats-server 2.11: FAILED_PRECONDITION, reason BROKER_TOO_OLD.
+   *
+   * @generated from rpc mesh.admin.v1.ConsumerService.PauseConsumer
+   */
+  pauseConsumer: {
+    methodKind: "unary";
+    input: typeof PauseConsumerRequestSchema;
+    output: typeof PauseConsumerResponseSchema;
+  },
+  /**
+   * ResumeConsumer ends the pause of a consumer, if there is one. Refuses as PauseConsumer does.
+   *
+   * @generated from rpc mesh.admin.v1.ConsumerService.ResumeConsumer
+   */
+  resumeConsumer: {
+    methodKind: "unary";
+    input: typeof ResumeConsumerRequestSchema;
+    output: typeof ResumeConsumerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mesh_admin_v1_consumer, 0);

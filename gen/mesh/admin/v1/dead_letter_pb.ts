@@ -10,6 +10,9 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { StructJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { HiddenPayload, HiddenPayloadJson } from "./hidden_payload_pb.ts";
+import { file_mesh_admin_v1_hidden_payload } from "./hidden_payload_pb.ts";
+import { file_mesh_auth_v1_auth } from "../../auth/v1/auth_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../policy/v1/policy_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -17,7 +20,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/admin/v1/dead_letter.proto.
  */
 export const file_mesh_admin_v1_dead_letter: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXNoL2FkbWluL3YxL2RlYWRfbGV0dGVyLnByb3RvEg1tZXNoLmFkbWluLnYxIuUBCgpEZWFkTGV0dGVyEgsKA3NlcRgBIAEoAxIQCghjb25zdW1lchgCIAEoCRIOCgZyZWFzb24YAyABKAkSDAoEdHlwZRgEIAEoCRILCgNrZXkYBSABKAkSDwoHa2V5X3NlcRgGIAEoAxIQCghldmVudF9pZBgHIAEoCRISCgplcnJvcl90eXBlGAggASgJEhUKDWVycm9yX21lc3NhZ2UYCSABKAkSEAoIYXR0ZW1wdHMYCiABKAUSLQoJZGVhZF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCL5AQoQRGVhZExldHRlckZpbHRlchJFCghjb25zdW1lchgBIAEoCUIzukgwci4yLF5bQS1aYS16MC05LV17MCw2NH0oX19bQS1aYS16MC05Xy1dezEsNjR9KT8kEiUKBnJlYXNvbhgCIAEoCUIVukgSchAyDl5bYS16X117MCwzMn0kEisKBHR5cGUYAyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8uXXswLDIwMH0kEhUKA2tleRgEIAEoCUIIukgFcgMYgAISMwoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgi6SAWyAQIyACKhAQoTRGVhZExldHRlclNlbGVjdGlvbhItCgRzZXFzGAEgASgLMh0ubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyU2Vxc0gAEjEKBmZpbHRlchgCIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlckgAEhYKA2FsbBgDIAEoCEIHukgEagIIAUgAQhAKB2xldHRlcnMSBbpIAggBIjEKDkRlYWRMZXR0ZXJTZXFzEh8KBHNlcXMYASADKANCEbpIDpIBCwgBEOgHIgQiAiAAIoYBChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlchIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAQiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLm1lc2guYWRtaW4udjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkihgEKF0NvdW50RGVhZExldHRlcnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlchI6Cghncm91cF9ieRgCIAEoDjIeLm1lc2guYWRtaW4udjEuRGVhZExldHRlckdyb3VwQgi6SAWCAQIQASJZChhDb3VudERlYWRMZXR0ZXJzUmVzcG9uc2USLgoGY291bnRzGAEgAygLMh4ubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyQ291bnQSDQoFdG90YWwYAiABKAMiXwoPRGVhZExldHRlckNvdW50Eg0KBXZhbHVlGAEgASgJEg0KBWNvdW50GAIgASgDEi4KCmZpcnN0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiwKFEdldERlYWRMZXR0ZXJSZXF1ZXN0EhQKA3NlcRgBIAEoA0IHukgEIgIgACKRAgoVR2V0RGVhZExldHRlclJlc3BvbnNlEikKBmxldHRlchgBIAEoCzIZLm1lc2guYWRtaW4udjEuRGVhZExldHRlchJCCgdoZWFkZXJzGAIgAygLMjEubWVzaC5hZG1pbi52MS5HZXREZWFkTGV0dGVyUmVzcG9uc2UuSGVhZGVyc0VudHJ5EhMKC2Vycm9yX3N0YWNrGAMgASgJEioKB2NvbnRlbnQYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASDQoDcmF3GAUgASgMSAAaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHcGF5bG9hZCLEAQoYUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0Ej0KCXNlbGVjdGlvbhgBIAEoCzIiLm1lc2guYWRtaW4udjEuRGVhZExldHRlclNlbGVjdGlvbkIGukgDyAEBEiMKD3JhdGVfcGVyX3NlY29uZBgCIAEoBUIKukgHGgUYkE4oABIPCgdkcnlfcnVuGAMgASgIEhsKCG9wZXJhdG9yGAQgASgJQgm6SAZyBBABGGQSFgoEbm90ZRgFIAEoCUIIukgFcgMY9AMiUAoZUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZRIzCghwcm9ncmVzcxgBIAEoCzIhLm1lc2guYWRtaW4udjEuRGVhZExldHRlclByb2dyZXNzIscBChlEaXNjYXJkRGVhZExldHRlcnNSZXF1ZXN0Ej0KCXNlbGVjdGlvbhgBIAEoCzIiLm1lc2guYWRtaW4udjEuRGVhZExldHRlclNlbGVjdGlvbkIGukgDyAEBEiMKD3JhdGVfcGVyX3NlY29uZBgCIAEoBUIKukgHGgUYkE4oABIPCgdkcnlfcnVuGAMgASgIEhsKCG9wZXJhdG9yGAQgASgJQgm6SAZyBBABGGQSGAoEbm90ZRgFIAEoCUIKukgHcgUQARj0AyJRChpEaXNjYXJkRGVhZExldHRlcnNSZXNwb25zZRIzCghwcm9ncmVzcxgBIAEoCzIhLm1lc2guYWRtaW4udjEuRGVhZExldHRlclByb2dyZXNzIlYKEkRlYWRMZXR0ZXJQcm9ncmVzcxIPCgdtYXRjaGVkGAEgASgDEgwKBGRvbmUYAiABKAMSDAoEZ29uZRgDIAEoAxITCgtpc19jb21wbGV0ZRgEIAEoCCKeAgoQRGVhZExldHRlclJlY29yZBIOCgZhY3Rpb24YASABKAkSKQoGbGV0dGVyGAIgASgLMhkubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyEhAKCG9wZXJhdG9yGAMgASgJEgwKBG5vdGUYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoHaGVhZGVycxgGIAMoCzIsLm1lc2guYWRtaW4udjEuRGVhZExldHRlclJlY29yZC5IZWFkZXJzRW50cnkSFgoOcGF5bG9hZF9zaGEyNTYYByABKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqxgEKD0RlYWRMZXR0ZXJHcm91cBIhCh1ERUFEX0xFVFRFUl9HUk9VUF9VTlNQRUNJRklFRBAAEh4KGkRFQURfTEVUVEVSX0dST1VQX0NPTlNVTUVSEAESHAoYREVBRF9MRVRURVJfR1JPVVBfUkVBU09OEAISGgoWREVBRF9MRVRURVJfR1JPVVBfVFlQRRADEhsKF0RFQURfTEVUVEVSX0dST1VQX0VSUk9SEAQSGQoVREVBRF9MRVRURVJfR1JPVVBfS0VZEAUy7gQKEURlYWRMZXR0ZXJTZXJ2aWNlEnMKD0xpc3REZWFkTGV0dGVycxIlLm1lc2guYWRtaW4udjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBomLm1lc2guYWRtaW4udjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2UiEZACAZLbGAoIAlICCApiAggCEnYKEENvdW50RGVhZExldHRlcnMSJi5tZXNoLmFkbWluLnYxLkNvdW50RGVhZExldHRlcnNSZXF1ZXN0GicubWVzaC5hZG1pbi52MS5Db3VudERlYWRMZXR0ZXJzUmVzcG9uc2UiEZACAZLbGAoIAlICCApiAggCEm0KDUdldERlYWRMZXR0ZXISIy5tZXNoLmFkbWluLnYxLkdldERlYWRMZXR0ZXJSZXF1ZXN0GiQubWVzaC5hZG1pbi52MS5HZXREZWFkTGV0dGVyUmVzcG9uc2UiEZACAZLbGAoIAlICCAViAggCEnwKEVJlcGxheURlYWRMZXR0ZXJzEicubWVzaC5hZG1pbi52MS5SZXBsYXlEZWFkTGV0dGVyc1JlcXVlc3QaKC5tZXNoLmFkbWluLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2UiEpACApLbGAsIAoIBAgg8YgIIATABEn8KEkRpc2NhcmREZWFkTGV0dGVycxIoLm1lc2guYWRtaW4udjEuRGlzY2FyZERlYWRMZXR0ZXJzUmVxdWVzdBopLm1lc2guYWRtaW4udjEuRGlzY2FyZERlYWRMZXR0ZXJzUmVzcG9uc2UiEpACApLbGAsIAoIBAgg8YgIIATABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mesh_policy_v1_policy]);
+  fileDesc("Ch9tZXNoL2FkbWluL3YxL2RlYWRfbGV0dGVyLnByb3RvEg1tZXNoLmFkbWluLnYxIuUBCgpEZWFkTGV0dGVyEgsKA3NlcRgBIAEoAxIQCghjb25zdW1lchgCIAEoCRIOCgZyZWFzb24YAyABKAkSDAoEdHlwZRgEIAEoCRILCgNrZXkYBSABKAkSDwoHa2V5X3NlcRgGIAEoAxIQCghldmVudF9pZBgHIAEoCRISCgplcnJvcl90eXBlGAggASgJEhUKDWVycm9yX21lc3NhZ2UYCSABKAkSEAoIYXR0ZW1wdHMYCiABKAUSLQoJZGVhZF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCL5AQoQRGVhZExldHRlckZpbHRlchJFCghjb25zdW1lchgBIAEoCUIzukgwci4yLF5bQS1aYS16MC05LV17MCw2NH0oX19bQS1aYS16MC05Xy1dezEsNjR9KT8kEiUKBnJlYXNvbhgCIAEoCUIVukgSchAyDl5bYS16X117MCwzMn0kEisKBHR5cGUYAyABKAlCHbpIGnIYMhZeW0EtWmEtejAtOV8uXXswLDIwMH0kEhUKA2tleRgEIAEoCUIIukgFcgMYgAISMwoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgi6SAWyAQIyACKhAQoTRGVhZExldHRlclNlbGVjdGlvbhItCgRzZXFzGAEgASgLMh0ubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyU2Vxc0gAEjEKBmZpbHRlchgCIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlckgAEhYKA2FsbBgDIAEoCEIHukgEagIIAUgAQhAKB2xldHRlcnMSBbpIAggBIjEKDkRlYWRMZXR0ZXJTZXFzEh8KBHNlcXMYASADKANCEbpIDpIBCwgBEOgHIgQiAiAAIoYBChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlchIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAQiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLm1lc2guYWRtaW4udjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkihgEKF0NvdW50RGVhZExldHRlcnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLm1lc2guYWRtaW4udjEuRGVhZExldHRlckZpbHRlchI6Cghncm91cF9ieRgCIAEoDjIeLm1lc2guYWRtaW4udjEuRGVhZExldHRlckdyb3VwQgi6SAWCAQIQASJZChhDb3VudERlYWRMZXR0ZXJzUmVzcG9uc2USLgoGY291bnRzGAEgAygLMh4ubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyQ291bnQSDQoFdG90YWwYAiABKAMiXwoPRGVhZExldHRlckNvdW50Eg0KBXZhbHVlGAEgASgJEg0KBWNvdW50GAIgASgDEi4KCmZpcnN0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiwKFEdldERlYWRMZXR0ZXJSZXF1ZXN0EhQKA3NlcRgBIAEoA0IHukgEIgIgACLBAgoVR2V0RGVhZExldHRlclJlc3BvbnNlEikKBmxldHRlchgBIAEoCzIZLm1lc2guYWRtaW4udjEuRGVhZExldHRlchJCCgdoZWFkZXJzGAIgAygLMjEubWVzaC5hZG1pbi52MS5HZXREZWFkTGV0dGVyUmVzcG9uc2UuSGVhZGVyc0VudHJ5EhMKC2Vycm9yX3N0YWNrGAMgASgJEioKB2NvbnRlbnQYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASDQoDcmF3GAUgASgMSAASLgoGaGlkZGVuGAYgASgLMhwubWVzaC5hZG1pbi52MS5IaWRkZW5QYXlsb2FkSAAaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHcGF5bG9hZCLEAQoYUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0Ej0KCXNlbGVjdGlvbhgBIAEoCzIiLm1lc2guYWRtaW4udjEuRGVhZExldHRlclNlbGVjdGlvbkIGukgDyAEBEiMKD3JhdGVfcGVyX3NlY29uZBgCIAEoBUIKukgHGgUYkE4oABIPCgdkcnlfcnVuGAMgASgIEhsKCG9wZXJhdG9yGAQgASgJQgm6SAZyBBABGGQSFgoEbm90ZRgFIAEoCUIIukgFcgMY9AMiUAoZUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZRIzCghwcm9ncmVzcxgBIAEoCzIhLm1lc2guYWRtaW4udjEuRGVhZExldHRlclByb2dyZXNzIscBChlEaXNjYXJkRGVhZExldHRlcnNSZXF1ZXN0Ej0KCXNlbGVjdGlvbhgBIAEoCzIiLm1lc2guYWRtaW4udjEuRGVhZExldHRlclNlbGVjdGlvbkIGukgDyAEBEiMKD3JhdGVfcGVyX3NlY29uZBgCIAEoBUIKukgHGgUYkE4oABIPCgdkcnlfcnVuGAMgASgIEhsKCG9wZXJhdG9yGAQgASgJQgm6SAZyBBABGGQSGAoEbm90ZRgFIAEoCUIKukgHcgUQARj0AyJRChpEaXNjYXJkRGVhZExldHRlcnNSZXNwb25zZRIzCghwcm9ncmVzcxgBIAEoCzIhLm1lc2guYWRtaW4udjEuRGVhZExldHRlclByb2dyZXNzIlYKEkRlYWRMZXR0ZXJQcm9ncmVzcxIPCgdtYXRjaGVkGAEgASgDEgwKBGRvbmUYAiABKAMSDAoEZ29uZRgDIAEoAxITCgtpc19jb21wbGV0ZRgEIAEoCCLwAgoQRGVhZExldHRlclJlY29yZBIOCgZhY3Rpb24YASABKAkSKQoGbGV0dGVyGAIgASgLMhkubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyEhAKCG9wZXJhdG9yGAMgASgJEgwKBG5vdGUYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPQoHaGVhZGVycxgGIAMoCzIsLm1lc2guYWRtaW4udjEuRGVhZExldHRlclJlY29yZC5IZWFkZXJzRW50cnkSFgoOcGF5bG9hZF9zaGEyNTYYByABKAkSLwoGZmlsdGVyGAggASgLMh8ubWVzaC5hZG1pbi52MS5EZWFkTGV0dGVyRmlsdGVyEg8KB21hdGNoZWQYCSABKAMSDgoGYWN0X2lkGAogASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIrUCChxMaXN0RGVhZExldHRlclJlY29yZHNSZXF1ZXN0EioKBmFjdGlvbhgBIAEoCUIaukgXchUyE14ocmVwbGF5fGRpc2NhcmQpPyQSGQoIb3BlcmF0b3IYAiABKAlCB7pIBHICGGQSRQoIY29uc3VtZXIYAyABKAlCM7pIMHIuMixeW0EtWmEtejAtOS1dezAsNjR9KF9fW0EtWmEtejAtOV8tXXsxLDY0fSk/JBIVCgNrZXkYBCABKAlCCLpIBXIDGIACEjMKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASHQoJcGFnZV9zaXplGAYgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YByABKAlCCLpIBXIDGIAEImoKHUxpc3REZWFkTGV0dGVyUmVjb3Jkc1Jlc3BvbnNlEjAKB3JlY29yZHMYASADKAsyHy5tZXNoLmFkbWluLnYxLkRlYWRMZXR0ZXJSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKsYBCg9EZWFkTGV0dGVyR3JvdXASIQodREVBRF9MRVRURVJfR1JPVVBfVU5TUEVDSUZJRUQQABIeChpERUFEX0xFVFRFUl9HUk9VUF9DT05TVU1FUhABEhwKGERFQURfTEVUVEVSX0dST1VQX1JFQVNPThACEhoKFkRFQURfTEVUVEVSX0dST1VQX1RZUEUQAxIbChdERUFEX0xFVFRFUl9HUk9VUF9FUlJPUhAEEhkKFURFQURfTEVUVEVSX0dST1VQX0tFWRAFMv4FChFEZWFkTGV0dGVyU2VydmljZRJzCg9MaXN0RGVhZExldHRlcnMSJS5tZXNoLmFkbWluLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJi5tZXNoLmFkbWluLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIhGQAgGS2xgKCAJSAggKYgIIAhJ2ChBDb3VudERlYWRMZXR0ZXJzEiYubWVzaC5hZG1pbi52MS5Db3VudERlYWRMZXR0ZXJzUmVxdWVzdBonLm1lc2guYWRtaW4udjEuQ291bnREZWFkTGV0dGVyc1Jlc3BvbnNlIhGQAgGS2xgKCAJSAggKYgIIAhJtCg1HZXREZWFkTGV0dGVyEiMubWVzaC5hZG1pbi52MS5HZXREZWFkTGV0dGVyUmVxdWVzdBokLm1lc2guYWRtaW4udjEuR2V0RGVhZExldHRlclJlc3BvbnNlIhGQAgGS2xgKCAJSAggFYgIIAhJ8ChFSZXBsYXlEZWFkTGV0dGVycxInLm1lc2guYWRtaW4udjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0GigubWVzaC5hZG1pbi52MS5SZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlIhKQAgKS2xgLCAKCAQIIPGICCAEwARJ/ChJEaXNjYXJkRGVhZExldHRlcnMSKC5tZXNoLmFkbWluLnYxLkRpc2NhcmREZWFkTGV0dGVyc1JlcXVlc3QaKS5tZXNoLmFkbWluLnYxLkRpc2NhcmREZWFkTGV0dGVyc1Jlc3BvbnNlIhKQAgKS2xgLCAKCAQIIPGICCAEwARKFAQoVTGlzdERlYWRMZXR0ZXJSZWNvcmRzEisubWVzaC5hZG1pbi52MS5MaXN0RGVhZExldHRlclJlY29yZHNSZXF1ZXN0GiwubWVzaC5hZG1pbi52MS5MaXN0RGVhZExldHRlclJlY29yZHNSZXNwb25zZSIRkAIBktsYCggCUgIICmICCAIaBqLbGAIIBGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mesh_admin_v1_hidden_payload, file_mesh_auth_v1_auth, file_mesh_policy_v1_policy]);
 
 /**
  * DeadLetter is a dead letter as it is listed.
@@ -749,6 +752,14 @@ export type GetDeadLetterResponse = Message<"mesh.admin.v1.GetDeadLetterResponse
      */
     value: Uint8Array;
     case: "raw";
+  } | {
+    /**
+     * These bytes are none of its type, which may hold personal data.
+     *
+     * @generated from field: mesh.admin.v1.HiddenPayload hidden = 6;
+     */
+    value: HiddenPayload;
+    case: "hidden";
   } | { case: undefined; value?: undefined };
 };
 
@@ -792,6 +803,13 @@ export type GetDeadLetterResponseJson = {
    * @generated from field: bytes raw = 5;
    */
   raw?: string;
+
+  /**
+   * These bytes are none of its type, which may hold personal data.
+   *
+   * @generated from field: mesh.admin.v1.HiddenPayload hidden = 6;
+   */
+  hidden?: HiddenPayloadJson;
 };
 
 /**
@@ -1185,6 +1203,27 @@ export type DeadLetterRecord = Message<"mesh.admin.v1.DeadLetterRecord"> & {
    * @generated from field: string payload_sha256 = 7;
    */
   payloadSha256: string;
+
+  /**
+   * Which dead letters were asked for, if not by their numbers. Says nothing if it was all of them.
+   *
+   * @generated from field: mesh.admin.v1.DeadLetterFilter filter = 8;
+   */
+  filter?: DeadLetterFilter | undefined;
+
+  /**
+   * How many dead letters were found when it was asked for: those that have the same act_id, unless it was cut short.
+   *
+   * @generated from field: int64 matched = 9;
+   */
+  matched: bigint;
+
+  /**
+   * What was asked for in one go has one, a UUID.
+   *
+   * @generated from field: string act_id = 10;
+   */
+  actId: string;
 };
 
 /**
@@ -1242,6 +1281,27 @@ export type DeadLetterRecordJson = {
    * @generated from field: string payload_sha256 = 7;
    */
   payloadSha256?: string;
+
+  /**
+   * Which dead letters were asked for, if not by their numbers. Says nothing if it was all of them.
+   *
+   * @generated from field: mesh.admin.v1.DeadLetterFilter filter = 8;
+   */
+  filter?: DeadLetterFilterJson;
+
+  /**
+   * How many dead letters were found when it was asked for: those that have the same act_id, unless it was cut short.
+   *
+   * @generated from field: int64 matched = 9;
+   */
+  matched?: string;
+
+  /**
+   * What was asked for in one go has one, a UUID.
+   *
+   * @generated from field: string act_id = 10;
+   */
+  actId?: string;
 };
 
 /**
@@ -1250,6 +1310,174 @@ export type DeadLetterRecordJson = {
  */
 export const DeadLetterRecordSchema: GenMessage<DeadLetterRecord, {jsonType: DeadLetterRecordJson}> = /*@__PURE__*/
   messageDesc(file_mesh_admin_v1_dead_letter, 16);
+
+/**
+ * ListDeadLetterRecordsRequest asks for a page of records. What is not said does not matter.
+ *
+ * @generated from message mesh.admin.v1.ListDeadLetterRecordsRequest
+ */
+export type ListDeadLetterRecordsRequest = Message<"mesh.admin.v1.ListDeadLetterRecordsRequest"> & {
+  /**
+   * What was done: replay or discard.
+   *
+   * @generated from field: string action = 1;
+   */
+  action: string;
+
+  /**
+   * Who asked.
+   *
+   * @generated from field: string operator = 2;
+   */
+  operator: string;
+
+  /**
+   * The dead letter's consumer, such as "notification__orders", or its service alone, such as "notification".
+   *
+   * @generated from field: string consumer = 3;
+   */
+  consumer: string;
+
+  /**
+   * The dead letter's key.
+   *
+   * @generated from field: string key = 4;
+   */
+  key: string;
+
+  /**
+   * Not done before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * ListDeadLetterRecordsRequest asks for a page of records. What is not said does not matter.
+ *
+ * @generated from message mesh.admin.v1.ListDeadLetterRecordsRequest
+ */
+export type ListDeadLetterRecordsRequestJson = {
+  /**
+   * What was done: replay or discard.
+   *
+   * @generated from field: string action = 1;
+   */
+  action?: string;
+
+  /**
+   * Who asked.
+   *
+   * @generated from field: string operator = 2;
+   */
+  operator?: string;
+
+  /**
+   * The dead letter's consumer, such as "notification__orders", or its service alone, such as "notification".
+   *
+   * @generated from field: string consumer = 3;
+   */
+  consumer?: string;
+
+  /**
+   * The dead letter's key.
+   *
+   * @generated from field: string key = 4;
+   */
+  key?: string;
+
+  /**
+   * Not done before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: TimestampJson;
+
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize?: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mesh.admin.v1.ListDeadLetterRecordsRequest.
+ * Use `create(ListDeadLetterRecordsRequestSchema)` to create a new message.
+ */
+export const ListDeadLetterRecordsRequestSchema: GenMessage<ListDeadLetterRecordsRequest, {jsonType: ListDeadLetterRecordsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_dead_letter, 17);
+
+/**
+ * ListDeadLetterRecordsResponse is a page of records.
+ *
+ * @generated from message mesh.admin.v1.ListDeadLetterRecordsResponse
+ */
+export type ListDeadLetterRecordsResponse = Message<"mesh.admin.v1.ListDeadLetterRecordsResponse"> & {
+  /**
+   * The records, the latest first.
+   *
+   * @generated from field: repeated mesh.admin.v1.DeadLetterRecord records = 1;
+   */
+  records: DeadLetterRecord[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * ListDeadLetterRecordsResponse is a page of records.
+ *
+ * @generated from message mesh.admin.v1.ListDeadLetterRecordsResponse
+ */
+export type ListDeadLetterRecordsResponseJson = {
+  /**
+   * The records, the latest first.
+   *
+   * @generated from field: repeated mesh.admin.v1.DeadLetterRecord records = 1;
+   */
+  records?: DeadLetterRecordJson[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mesh.admin.v1.ListDeadLetterRecordsResponse.
+ * Use `create(ListDeadLetterRecordsResponseSchema)` to create a new message.
+ */
+export const ListDeadLetterRecordsResponseSchema: GenMessage<ListDeadLetterRecordsResponse, {jsonType: ListDeadLetterRecordsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_admin_v1_dead_letter, 18);
 
 /**
  * DeadLetterGroup says what dead letters may have in common.
@@ -1375,6 +1603,16 @@ export const DeadLetterService: GenService<{
     methodKind: "server_streaming";
     input: typeof DiscardDeadLettersRequestSchema;
     output: typeof DiscardDeadLettersResponseSchema;
+  },
+  /**
+   * ListDeadLetterRecords lists what operators have done with dead letters, the latest first.
+   *
+   * @generated from rpc mesh.admin.v1.DeadLetterService.ListDeadLetterRecords
+   */
+  listDeadLetterRecords: {
+    methodKind: "unary";
+    input: typeof ListDeadLetterRecordsRequestSchema;
+    output: typeof ListDeadLetterRecordsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mesh_admin_v1_dead_letter, 0);

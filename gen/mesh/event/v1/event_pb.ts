@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/event/v1/event.proto.
  */
 export const file_mesh_event_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoL2V2ZW50L3YxL2V2ZW50LnByb3RvEg1tZXNoLmV2ZW50LnYxIs8BCghDb250cmFjdBIhCgRraW5kGAEgASgOMhMubWVzaC5ldmVudC52MS5LaW5kEg0KBW93bmVyGAIgASgJEhEKCWFnZ3JlZ2F0ZRgDIAEoCRINCgVtYWpvchgEIAEoDRILCgNrZXkYBSABKAkSKQoIb3JkZXJpbmcYBiABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdzZW5kZXJzGAggAygJIpwBCgZTdHJlYW0SDAoEbmFtZRgBIAEoCRIqCgdtYXhfYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCW1heF9ieXRlcxgDIAEoAxIzChBkdXBsaWNhdGVfd2luZG93GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJlcGxpY2FzGAUgASgNIrcCCgxTdWJzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIRCglhZ2dyZWdhdGUYAiABKAkSDwoHaGFuZGxlcxgDIAMoCRIpCghvcmRlcmluZxgEIAEoDjIXLm1lc2guZXZlbnQudjEuT3JkZXJpbmcSFAoMbWF4X2F0dGVtcHRzGAUgASgNEjIKD2hhbmRsZXJfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgdvbl9kZWFkGAcgASgOMhUubWVzaC5ldmVudC52MS5PbkRlYWQSNQoPb25fdW5rbm93bl90eXBlGAggASgOMhwubWVzaC5ldmVudC52MS5PblVua25vd25UeXBlEiEKBGtpbmQYCSABKA4yEy5tZXNoLmV2ZW50LnYxLktpbmQqPgoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDgoKS0lORF9FVkVOVBABEhAKDEtJTkRfQ09NTUFORBACKmEKCE9yZGVyaW5nEhgKFE9SREVSSU5HX1VOU1BFQ0lGSUVEEAASEQoNT1JERVJJTkdfTk9ORRABEhMKD09SREVSSU5HX1NUUklDVBACEhMKD09SREVSSU5HX0xBVEVTVBADKkkKBk9uRGVhZBIXChNPTl9ERUFEX1VOU1BFQ0lGSUVEEAASFAoQT05fREVBRF9QQVJLX0tFWRABEhAKDE9OX0RFQURfU0tJUBACKm4KDU9uVW5rbm93blR5cGUSHwobT05fVU5LTk9XTl9UWVBFX1VOU1BFQ0lGSUVEEAASGwoXT05fVU5LTk9XTl9UWVBFX0FEVkFOQ0UQARIfChtPTl9VTktOT1dOX1RZUEVfREVBRF9MRVRURVIQAjpWCghjb250cmFjdBIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi5jgMgASgLMhcubWVzaC5ldmVudC52MS5Db250cmFjdFIIY29udHJhY3Q6TQoGc3RyZWFtEhwuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zGLqOAyABKAsyFS5tZXNoLmV2ZW50LnYxLlN0cmVhbVIGc3RyZWFtOmQKDXN1YnNjcmlwdGlvbnMSHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnMYu44DIAMoCzIbLm1lc2guZXZlbnQudjEuU3Vic2NyaXB0aW9uUg1zdWJzY3JpcHRpb25zOjEKA3BpaRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYvI4DIAEoCFIDcGlpYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChltZXNoL2V2ZW50L3YxL2V2ZW50LnByb3RvEg1tZXNoLmV2ZW50LnYxIs8BCghDb250cmFjdBIhCgRraW5kGAEgASgOMhMubWVzaC5ldmVudC52MS5LaW5kEg0KBW93bmVyGAIgASgJEhEKCWFnZ3JlZ2F0ZRgDIAEoCRINCgVtYWpvchgEIAEoDRILCgNrZXkYBSABKAkSKQoIb3JkZXJpbmcYBiABKA4yFy5tZXNoLmV2ZW50LnYxLk9yZGVyaW5nEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdzZW5kZXJzGAggAygJIpwBCgZTdHJlYW0SDAoEbmFtZRgBIAEoCRIqCgdtYXhfYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCW1heF9ieXRlcxgDIAEoAxIzChBkdXBsaWNhdGVfd2luZG93GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJlcGxpY2FzGAUgASgNIsYCCgxTdWJzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIRCglhZ2dyZWdhdGUYAiABKAkSDwoHaGFuZGxlcxgDIAMoCRIpCghvcmRlcmluZxgEIAEoDjIXLm1lc2guZXZlbnQudjEuT3JkZXJpbmcSFAoMbWF4X2F0dGVtcHRzGAUgASgNEjIKD2hhbmRsZXJfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgdvbl9kZWFkGAcgASgOMhUubWVzaC5ldmVudC52MS5PbkRlYWQSNQoPb25fdW5rbm93bl90eXBlGAggASgOMhwubWVzaC5ldmVudC52MS5PblVua25vd25UeXBlEiEKBGtpbmQYCSABKA4yEy5tZXNoLmV2ZW50LnYxLktpbmQSDQoFYnVpbGQYCiABKA0qPgoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDgoKS0lORF9FVkVOVBABEhAKDEtJTkRfQ09NTUFORBACKmEKCE9yZGVyaW5nEhgKFE9SREVSSU5HX1VOU1BFQ0lGSUVEEAASEQoNT1JERVJJTkdfTk9ORRABEhMKD09SREVSSU5HX1NUUklDVBACEhMKD09SREVSSU5HX0xBVEVTVBADKkkKBk9uRGVhZBIXChNPTl9ERUFEX1VOU1BFQ0lGSUVEEAASFAoQT05fREVBRF9QQVJLX0tFWRABEhAKDE9OX0RFQURfU0tJUBACKm4KDU9uVW5rbm93blR5cGUSHwobT05fVU5LTk9XTl9UWVBFX1VOU1BFQ0lGSUVEEAASGwoXT05fVU5LTk9XTl9UWVBFX0FEVkFOQ0UQARIfChtPTl9VTktOT1dOX1RZUEVfREVBRF9MRVRURVIQAjpWCghjb250cmFjdBIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi5jgMgASgLMhcubWVzaC5ldmVudC52MS5Db250cmFjdFIIY29udHJhY3Q6TQoGc3RyZWFtEhwuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zGLqOAyABKAsyFS5tZXNoLmV2ZW50LnYxLlN0cmVhbVIGc3RyZWFtOmQKDXN1YnNjcmlwdGlvbnMSHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnMYu44DIAMoCzIbLm1lc2guZXZlbnQudjEuU3Vic2NyaXB0aW9uUg1zdWJzY3JpcHRpb25zOjEKA3BpaRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYvI4DIAEoCFIDcGlpYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * Contract makes a message an event or a command. Its subject follows:
@@ -165,7 +165,7 @@ export type Stream = Message<"mesh.event.v1.Stream"> & {
   name: string;
 
   /**
-   * How long messages are kept. Defaults to 7 days, for commands to 24 hours.
+   * How long messages are kept, at most 7 days. Defaults to 7 days, for commands to 24 hours.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
@@ -186,7 +186,7 @@ export type Stream = Message<"mesh.event.v1.Stream"> & {
   duplicateWindow?: Duration | undefined;
 
   /**
-   * Copies in a cluster. Defaults to 1.
+   * Copies in a cluster, at least: a deployment may ask for more of every stream. Defaults to 1.
    *
    * @generated from field: uint32 replicas = 5;
    */
@@ -207,7 +207,7 @@ export type StreamJson = {
   name?: string;
 
   /**
-   * How long messages are kept. Defaults to 7 days, for commands to 24 hours.
+   * How long messages are kept, at most 7 days. Defaults to 7 days, for commands to 24 hours.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
@@ -228,7 +228,7 @@ export type StreamJson = {
   duplicateWindow?: DurationJson;
 
   /**
-   * Copies in a cluster. Defaults to 1.
+   * Copies in a cluster, at least: a deployment may ask for more of every stream. Defaults to 1.
    *
    * @generated from field: uint32 replicas = 5;
    */
@@ -311,6 +311,14 @@ export type Subscription = Message<"mesh.event.v1.Subscription"> & {
    * @generated from field: mesh.event.v1.Kind kind = 9;
    */
   kind: Kind;
+
+  /**
+   * Which build of its read model it feeds, from 1 on. Defaults to 1. To have the model built anew, raise this: the consumer
+   * `<service>__<name>_v2` fills build 2 from the stream's beginning while build 1 is read, then takes its place.
+   *
+   * @generated from field: uint32 build = 10;
+   */
+  build: number;
 };
 
 /**
@@ -382,6 +390,14 @@ export type SubscriptionJson = {
    * @generated from field: mesh.event.v1.Kind kind = 9;
    */
   kind?: KindJson;
+
+  /**
+   * Which build of its read model it feeds, from 1 on. Defaults to 1. To have the model built anew, raise this: the consumer
+   * `<service>__<name>_v2` fills build 2 from the stream's beginning while build 1 is read, then takes its place.
+   *
+   * @generated from field: uint32 build = 10;
+   */
+  build?: number;
 };
 
 /**

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/policy/v1/policy.proto.
  */
 export const file_mesh_policy_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChttZXNoL3BvbGljeS92MS9wb2xpY3kucHJvdG8SDm1lc2gucG9saWN5LnYxIrcCCg1TZXJ2aWNlUG9saWN5Ei4KCGRlZmF1bHRzGAEgASgLMhwubWVzaC5wb2xpY3kudjEuTWV0aG9kUG9saWN5EjMKDHJldHJ5X2J1ZGdldBgCIAEoCzIbLm1lc2gucG9saWN5LnYxLlJldHJ5QnVkZ2V0SAASNwoOcmV0cnlfdGhyb3R0bGUYBSABKAsyHS5tZXNoLnBvbGljeS52MS5SZXRyeVRocm90dGxlSAASKAoHYnJlYWtlchgDIAEoCzIXLm1lc2gucG9saWN5LnYxLkJyZWFrZXISKgoIYmFsYW5jZXIYBCABKAsyGC5tZXNoLnBvbGljeS52MS5CYWxhbmNlchIqCghidWxraGVhZBgGIAEoCzIYLm1lc2gucG9saWN5LnYxLkJ1bGtoZWFkQgYKBGdhdGUi+gMKDE1ldGhvZFBvbGljeRIwCgtjcml0aWNhbGl0eRgBIAEoDjIbLm1lc2gucG9saWN5LnYxLkNyaXRpY2FsaXR5Eh0KFWlkZW1wb3RlbmN5X2tleV9maWVsZBgCIAEoCRItChNub3RfcHJvY2Vzc2VkX2NvZGVzGAMgAygOMhAuZ29vZ2xlLnJwYy5Db2RlEi0KCmRlZHVwZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfdGltZW91dBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVyZXRyeRgMIAEoCzIVLm1lc2gucG9saWN5LnYxLlJldHJ5SAASJgoFaGVkZ2UYDSABKAsyFS5tZXNoLnBvbGljeS52MS5IZWRnZUgAEiQKBWNhY2hlGA4gASgLMhUubWVzaC5wb2xpY3kudjEuQ2FjaGUSKgoIZmFsbGJhY2sYDyABKAsyGC5tZXNoLnBvbGljeS52MS5GYWxsYmFjaxIvCgxpZGxlX3RpbWVvdXQYECABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDAoKcmVkdW5kYW5jeSKSAgoFUmV0cnkSFAoMbWF4X2F0dGVtcHRzGAEgASgNEh8KBWNvZGVzGAIgAygOMhAuZ29vZ2xlLnJwYy5Db2RlEjIKD2luaXRpYWxfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgptdWx0aXBsaWVyGAUgASgCEjIKD2F0dGVtcHRfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgZqaXR0ZXIYByABKA4yFi5tZXNoLnBvbGljeS52MS5KaXR0ZXIigAEKBUhlZGdlEhQKDG1heF9hdHRlbXB0cxgBIAEoDRIqCgVmaXhlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEhQKCnBlcmNlbnRpbGUYAyABKAJIABIWCg5tYXhfZXh0cmFfbG9hZBgEIAEoAkIHCgVkZWxheSJcCgtSZXRyeUJ1ZGdldBINCgVyYXRpbxgBIAEoAhIWCg5taW5fcGVyX3NlY29uZBgCIAEoAhImCgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iOAoNUmV0cnlUaHJvdHRsZRISCgptYXhfdG9rZW5zGAEgASgCEhMKC3Rva2VuX3JhdGlvGAIgASgCIt4CCgdCcmVha2VyEhMKC2NvbnNlY3V0aXZlGAEgASgNEhUKDWZhaWx1cmVfcmF0aW8YAiABKAISEQoJbWluX2NhbGxzGAMgASgNEjAKC3dpbmRvd190aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASFgoMd2luZG93X2NhbGxzGAggASgNSAASLAoJb3Blbl9iYXNlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCG9wZW5fbWF4GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnByb2JlcxgHIAEoDRITCgtvcGVuX2ppdHRlchgJIAEoAhISCgpzbG93X3JhdGlvGAogASgCEiwKCXNsb3dfY2FsbBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIICgZ3aW5kb3ciZAoIQmFsYW5jZXISKQoGcG9saWN5GAEgASgOMhkubWVzaC5wb2xpY3kudjEuQmFsYW5jaW5nEi0KCnNsb3dfc3RhcnQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNQoIQnVsa2hlYWQSFgoObWF4X2NvbmN1cnJlbnQYASABKA0SEQoJbWF4X3F1ZXVlGAIgASgNIuQBCgVDYWNoZRImCgN0dGwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOQoWc3RhbGVfd2hpbGVfcmV2YWxpZGF0ZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5zdGFsZV9pZl9lcnJvchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgx2YXJ5X2hlYWRlcnMYBCADKAkSLwoMbmVnYXRpdmVfdHRsGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkcKCEZhbGxiYWNrEg8KB2FsbG93ZWQYASABKAgSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKvAgoPUG9saWN5T3ZlcnJpZGVzEj8KCHNlcnZpY2VzGAEgAygLMi0ubWVzaC5wb2xpY3kudjEuUG9saWN5T3ZlcnJpZGVzLlNlcnZpY2VzRW50cnkSPQoHbWV0aG9kcxgCIAMoCzIsLm1lc2gucG9saWN5LnYxLlBvbGljeU92ZXJyaWRlcy5NZXRob2RzRW50cnkaTgoNU2VydmljZXNFbnRyeRILCgNrZXkYASABKAkSLAoFdmFsdWUYAiABKAsyHS5tZXNoLnBvbGljeS52MS5TZXJ2aWNlUG9saWN5OgI4ARpMCgxNZXRob2RzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwubWVzaC5wb2xpY3kudjEuTWV0aG9kUG9saWN5OgI4ASpjCgZKaXR0ZXISFgoSSklUVEVSX1VOU1BFQ0lGSUVEEAASDwoLSklUVEVSX05PTkUQARIQCgxKSVRURVJfRVFVQUwQAhIPCgtKSVRURVJfRlVMTBADEg0KCUpJVFRFUl9BNhAEKpUBCglCYWxhbmNpbmcSGQoVQkFMQU5DSU5HX1VOU1BFQ0lGSUVEEAASGwoXQkFMQU5DSU5HX1AyQ19QRUFLX0VXTUEQARIbChdCQUxBTkNJTkdfTEVBU1RfUkVRVUVTVBACEhkKFUJBTEFOQ0lOR19ST1VORF9ST0JJThADEhgKFEJBTEFOQ0lOR19QSUNLX0ZJUlNUEAQqngEKC0NyaXRpY2FsaXR5EhsKF0NSSVRJQ0FMSVRZX1VOU1BFQ0lGSUVEEAASHQoZQ1JJVElDQUxJVFlfQ1JJVElDQUxfUExVUxABEhgKFENSSVRJQ0FMSVRZX0NSSVRJQ0FMEAISHgoaQ1JJVElDQUxJVFlfU0hFRERBQkxFX1BMVVMQAxIZChVDUklUSUNBTElUWV9TSEVEREFCTEUQBDpaCgdzZXJ2aWNlEh8uZ29vZ2xlLnByb3RvYnVmLlNlcnZpY2VPcHRpb25zGLKLAyABKAsyHS5tZXNoLnBvbGljeS52MS5TZXJ2aWNlUG9saWN5UgdzZXJ2aWNlOlYKBm1ldGhvZBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLKLAyABKAsyHC5tZXNoLnBvbGljeS52MS5NZXRob2RQb2xpY3lSBm1ldGhvZGIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration, file_google_rpc_code]);
+  fileDesc("ChttZXNoL3BvbGljeS92MS9wb2xpY3kucHJvdG8SDm1lc2gucG9saWN5LnYxIrcCCg1TZXJ2aWNlUG9saWN5Ei4KCGRlZmF1bHRzGAEgASgLMhwubWVzaC5wb2xpY3kudjEuTWV0aG9kUG9saWN5EjMKDHJldHJ5X2J1ZGdldBgCIAEoCzIbLm1lc2gucG9saWN5LnYxLlJldHJ5QnVkZ2V0SAASNwoOcmV0cnlfdGhyb3R0bGUYBSABKAsyHS5tZXNoLnBvbGljeS52MS5SZXRyeVRocm90dGxlSAASKAoHYnJlYWtlchgDIAEoCzIXLm1lc2gucG9saWN5LnYxLkJyZWFrZXISKgoIYmFsYW5jZXIYBCABKAsyGC5tZXNoLnBvbGljeS52MS5CYWxhbmNlchIqCghidWxraGVhZBgGIAEoCzIYLm1lc2gucG9saWN5LnYxLkJ1bGtoZWFkQgYKBGdhdGUiqQQKDE1ldGhvZFBvbGljeRIwCgtjcml0aWNhbGl0eRgBIAEoDjIbLm1lc2gucG9saWN5LnYxLkNyaXRpY2FsaXR5Eh0KFWlkZW1wb3RlbmN5X2tleV9maWVsZBgCIAEoCRItChNub3RfcHJvY2Vzc2VkX2NvZGVzGAMgAygOMhAuZ29vZ2xlLnJwYy5Db2RlEi0KCmRlZHVwZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfdGltZW91dBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVyZXRyeRgMIAEoCzIVLm1lc2gucG9saWN5LnYxLlJldHJ5SAASJgoFaGVkZ2UYDSABKAsyFS5tZXNoLnBvbGljeS52MS5IZWRnZUgAEiQKBWNhY2hlGA4gASgLMhUubWVzaC5wb2xpY3kudjEuQ2FjaGUSKgoIZmFsbGJhY2sYDyABKAsyGC5tZXNoLnBvbGljeS52MS5GYWxsYmFjaxIvCgxpZGxlX3RpbWVvdXQYECABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKcmF0ZV9saW1pdBgRIAEoCzIZLm1lc2gucG9saWN5LnYxLlJhdGVMaW1pdEIMCgpyZWR1bmRhbmN5IpICCgVSZXRyeRIUCgxtYXhfYXR0ZW1wdHMYASABKA0SHwoFY29kZXMYAiADKA4yEC5nb29nbGUucnBjLkNvZGUSMgoPaW5pdGlhbF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC21heF9iYWNrb2ZmGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCm11bHRpcGxpZXIYBSABKAISMgoPYXR0ZW1wdF90aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKBmppdHRlchgHIAEoDjIWLm1lc2gucG9saWN5LnYxLkppdHRlciKAAQoFSGVkZ2USFAoMbWF4X2F0dGVtcHRzGAEgASgNEioKBWZpeGVkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASFAoKcGVyY2VudGlsZRgDIAEoAkgAEhYKDm1heF9leHRyYV9sb2FkGAQgASgCQgcKBWRlbGF5IlwKC1JldHJ5QnVkZ2V0Eg0KBXJhdGlvGAEgASgCEhYKDm1pbl9wZXJfc2Vjb25kGAIgASgCEiYKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4Cg1SZXRyeVRocm90dGxlEhIKCm1heF90b2tlbnMYASABKAISEwoLdG9rZW5fcmF0aW8YAiABKAIi3gIKB0JyZWFrZXISEwoLY29uc2VjdXRpdmUYASABKA0SFQoNZmFpbHVyZV9yYXRpbxgCIAEoAhIRCgltaW5fY2FsbHMYAyABKA0SMAoLd2luZG93X3RpbWUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIWCgx3aW5kb3dfY2FsbHMYCCABKA1IABIsCglvcGVuX2Jhc2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIb3Blbl9tYXgYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcHJvYmVzGAcgASgNEhMKC29wZW5faml0dGVyGAkgASgCEhIKCnNsb3dfcmF0aW8YCiABKAISLAoJc2xvd19jYWxsGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQggKBndpbmRvdyJkCghCYWxhbmNlchIpCgZwb2xpY3kYASABKA4yGS5tZXNoLnBvbGljeS52MS5CYWxhbmNpbmcSLQoKc2xvd19zdGFydBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI1CghCdWxraGVhZBIWCg5tYXhfY29uY3VycmVudBgBIAEoDRIRCgltYXhfcXVldWUYAiABKA0i5AEKBUNhY2hlEiYKA3R0bBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI5ChZzdGFsZV93aGlsZV9yZXZhbGlkYXRlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDnN0YWxlX2lmX2Vycm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDHZhcnlfaGVhZGVycxgEIAMoCRIvCgxuZWdhdGl2ZV90dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRwoIRmFsbGJhY2sSDwoHYWxsb3dlZBgBIAEoCBIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKCVJhdGVMaW1pdBIRCgltYXhfY2FsbHMYASABKA0SKQoGd2luZG93GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIq8CCg9Qb2xpY3lPdmVycmlkZXMSPwoIc2VydmljZXMYASADKAsyLS5tZXNoLnBvbGljeS52MS5Qb2xpY3lPdmVycmlkZXMuU2VydmljZXNFbnRyeRI9CgdtZXRob2RzGAIgAygLMiwubWVzaC5wb2xpY3kudjEuUG9saWN5T3ZlcnJpZGVzLk1ldGhvZHNFbnRyeRpOCg1TZXJ2aWNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLm1lc2gucG9saWN5LnYxLlNlcnZpY2VQb2xpY3k6AjgBGkwKDE1ldGhvZHNFbnRyeRILCgNrZXkYASABKAkSKwoFdmFsdWUYAiABKAsyHC5tZXNoLnBvbGljeS52MS5NZXRob2RQb2xpY3k6AjgBKmMKBkppdHRlchIWChJKSVRURVJfVU5TUEVDSUZJRUQQABIPCgtKSVRURVJfTk9ORRABEhAKDEpJVFRFUl9FUVVBTBACEg8KC0pJVFRFUl9GVUxMEAMSDQoJSklUVEVSX0E2EAQqlQEKCUJhbGFuY2luZxIZChVCQUxBTkNJTkdfVU5TUEVDSUZJRUQQABIbChdCQUxBTkNJTkdfUDJDX1BFQUtfRVdNQRABEhsKF0JBTEFOQ0lOR19MRUFTVF9SRVFVRVNUEAISGQoVQkFMQU5DSU5HX1JPVU5EX1JPQklOEAMSGAoUQkFMQU5DSU5HX1BJQ0tfRklSU1QQBCqeAQoLQ3JpdGljYWxpdHkSGwoXQ1JJVElDQUxJVFlfVU5TUEVDSUZJRUQQABIdChlDUklUSUNBTElUWV9DUklUSUNBTF9QTFVTEAESGAoUQ1JJVElDQUxJVFlfQ1JJVElDQUwQAhIeChpDUklUSUNBTElUWV9TSEVEREFCTEVfUExVUxADEhkKFUNSSVRJQ0FMSVRZX1NIRUREQUJMRRAEOloKB3NlcnZpY2USHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnMYsosDIAEoCzIdLm1lc2gucG9saWN5LnYxLlNlcnZpY2VQb2xpY3lSB3NlcnZpY2U6VgoGbWV0aG9kEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAEoCzIcLm1lc2gucG9saWN5LnYxLk1ldGhvZFBvbGljeVIGbWV0aG9kYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration, file_google_rpc_code]);
 
 /**
  * ServicePolicy says how a service is called.
@@ -226,6 +226,13 @@ export type MethodPolicy = Message<"mesh.policy.v1.MethodPolicy"> & {
    * @generated from field: google.protobuf.Duration idle_timeout = 16;
    */
   idleTimeout?: Duration | undefined;
+
+  /**
+   * How often one caller from outside may call it, beside what holds for all calls together. The gateway asks for it. Defaults to none.
+   *
+   * @generated from field: mesh.policy.v1.RateLimit rate_limit = 17;
+   */
+  rateLimit?: RateLimit | undefined;
 };
 
 /**
@@ -311,6 +318,13 @@ export type MethodPolicyJson = {
    * @generated from field: google.protobuf.Duration idle_timeout = 16;
    */
   idleTimeout?: DurationJson;
+
+  /**
+   * How often one caller from outside may call it, beside what holds for all calls together. The gateway asks for it. Defaults to none.
+   *
+   * @generated from field: mesh.policy.v1.RateLimit rate_limit = 17;
+   */
+  rateLimit?: RateLimitJson;
 };
 
 /**
@@ -480,7 +494,7 @@ export type Hedge = Message<"mesh.policy.v1.Hedge"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The share of calls that may be added. Defaults to 0.05.
+   * The share of calls that may be added, within what the service's gate allows. Defaults to 0.05.
    *
    * @generated from field: float max_extra_load = 4;
    */
@@ -515,7 +529,7 @@ export type HedgeJson = {
   percentile?: number | "NaN" | "Infinity" | "-Infinity";
 
   /**
-   * The share of calls that may be added. Defaults to 0.05.
+   * The share of calls that may be added, within what the service's gate allows. Defaults to 0.05.
    *
    * @generated from field: float max_extra_load = 4;
    */
@@ -1064,6 +1078,55 @@ export const FallbackSchema: GenMessage<Fallback, {jsonType: FallbackJson}> = /*
   messageDesc(file_mesh_policy_v1_policy, 10);
 
 /**
+ * RateLimit bounds how often one caller calls a method: who has signed in, or else an address.
+ *
+ * @generated from message mesh.policy.v1.RateLimit
+ */
+export type RateLimit = Message<"mesh.policy.v1.RateLimit"> & {
+  /**
+   * How many calls.
+   *
+   * @generated from field: uint32 max_calls = 1;
+   */
+  maxCalls: number;
+
+  /**
+   * Within how long, from the first of them. Defaults to 60 seconds.
+   *
+   * @generated from field: google.protobuf.Duration window = 2;
+   */
+  window?: Duration | undefined;
+};
+
+/**
+ * RateLimit bounds how often one caller calls a method: who has signed in, or else an address.
+ *
+ * @generated from message mesh.policy.v1.RateLimit
+ */
+export type RateLimitJson = {
+  /**
+   * How many calls.
+   *
+   * @generated from field: uint32 max_calls = 1;
+   */
+  maxCalls?: number;
+
+  /**
+   * Within how long, from the first of them. Defaults to 60 seconds.
+   *
+   * @generated from field: google.protobuf.Duration window = 2;
+   */
+  window?: DurationJson;
+};
+
+/**
+ * Describes the message mesh.policy.v1.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export const RateLimitSchema: GenMessage<RateLimit, {jsonType: RateLimitJson}> = /*@__PURE__*/
+  messageDesc(file_mesh_policy_v1_policy, 11);
+
+/**
  * PolicyOverrides is what the file of the setting MESH_POLICY_FILE holds, as JSON: tuning for one deployment.
  *
  * @generated from message mesh.policy.v1.PolicyOverrides
@@ -1110,7 +1173,7 @@ export type PolicyOverridesJson = {
  * Use `create(PolicyOverridesSchema)` to create a new message.
  */
 export const PolicyOverridesSchema: GenMessage<PolicyOverrides, {jsonType: PolicyOverridesJson}> = /*@__PURE__*/
-  messageDesc(file_mesh_policy_v1_policy, 11);
+  messageDesc(file_mesh_policy_v1_policy, 12);
 
 /**
  * Jitter says how chance spreads waits, so that callers do not come back together.

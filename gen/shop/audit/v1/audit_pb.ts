@@ -8,13 +8,15 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { StructJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { HiddenPayload, HiddenPayloadJson } from "../../../mesh/admin/v1/hidden_payload_pb.ts";
+import { file_mesh_admin_v1_hidden_payload } from "../../../mesh/admin/v1/hidden_payload_pb.ts";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file shop/audit/v1/audit.proto.
  */
 export const file_shop_audit_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChlzaG9wL2F1ZGl0L3YxL2F1ZGl0LnByb3RvEg1zaG9wLmF1ZGl0LnYxIuYCCgxBdWRpdGVkRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSDAoEdHlwZRgCIAEoCRILCgNrZXkYAyABKAkSDwoHa2V5X3NlcRgEIAEoAxIOCgZzb3VyY2UYBSABKAkSDgoGc3RyZWFtGAYgASgJEhIKCnN0cmVhbV9zZXEYByABKAMSDwoHc3ViamVjdBgIIAEoCRIWCg5jb3JyZWxhdGlvbl9pZBgJIAEoCRIUCgxjYXVzYXRpb25faWQYCiABKAkSLgoKZXZlbnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB2NvbnRlbnQYDSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASDQoDcmF3GA4gASgMSABCCQoHcGF5bG9hZGIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChlzaG9wL2F1ZGl0L3YxL2F1ZGl0LnByb3RvEg1zaG9wLmF1ZGl0LnYxIpYDCgxBdWRpdGVkRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSDAoEdHlwZRgCIAEoCRILCgNrZXkYAyABKAkSDwoHa2V5X3NlcRgEIAEoAxIOCgZzb3VyY2UYBSABKAkSDgoGc3RyZWFtGAYgASgJEhIKCnN0cmVhbV9zZXEYByABKAMSDwoHc3ViamVjdBgIIAEoCRIWCg5jb3JyZWxhdGlvbl9pZBgJIAEoCRIUCgxjYXVzYXRpb25faWQYCiABKAkSLgoKZXZlbnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB2NvbnRlbnQYDSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASDQoDcmF3GA4gASgMSAASLgoGaGlkZGVuGA8gASgLMhwubWVzaC5hZG1pbi52MS5IaWRkZW5QYXlsb2FkSABCCQoHcGF5bG9hZGIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_mesh_admin_v1_hidden_payload]);
 
 /**
  * AuditedEvent is an event, or a command, as it came by.
@@ -127,6 +129,14 @@ export type AuditedEvent = Message<"shop.audit.v1.AuditedEvent"> & {
      */
     value: Uint8Array;
     case: "raw";
+  } | {
+    /**
+     * These bytes are none of its type, which may hold personal data.
+     *
+     * @generated from field: mesh.admin.v1.HiddenPayload hidden = 15;
+     */
+    value: HiddenPayload;
+    case: "hidden";
   } | { case: undefined; value?: undefined };
 };
 
@@ -233,6 +243,13 @@ export type AuditedEventJson = {
    * @generated from field: bytes raw = 14;
    */
   raw?: string;
+
+  /**
+   * These bytes are none of its type, which may hold personal data.
+   *
+   * @generated from field: mesh.admin.v1.HiddenPayload hidden = 15;
+   */
+  hidden?: HiddenPayloadJson;
 };
 
 /**

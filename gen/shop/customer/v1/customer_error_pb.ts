@@ -11,7 +11,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file shop/customer/v1/customer_error.proto.
  */
 export const file_shop_customer_v1_customer_error: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX2Vycm9yLnByb3RvEhBzaG9wLmN1c3RvbWVyLnYxKtwBCg1DdXN0b21lckVycm9yEh4KGkNVU1RPTUVSX0VSUk9SX1VOU1BFQ0lGSUVEEAASKwohQ1VTVE9NRVJfRVJST1JfQ1VTVE9NRVJfTk9UX0ZPVU5EEAEaBJD0GAUSJAoaQ1VTVE9NRVJfRVJST1JfRU1BSUxfVEFLRU4QAhoEkPQYBhIsCiJDVVNUT01FUl9FUlJPUl9JTlZBTElEX0NSRURFTlRJQUxTEAMaBJD0GBASKgogQ1VTVE9NRVJfRVJST1JfVE9PX01BTllfU0lHTl9JTlMQBBoEkPQYCGIGcHJvdG8z", [file_mesh_error_v1_error]);
+  fileDesc("CiVzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX2Vycm9yLnByb3RvEhBzaG9wLmN1c3RvbWVyLnYxKoYCCg1DdXN0b21lckVycm9yEh4KGkNVU1RPTUVSX0VSUk9SX1VOU1BFQ0lGSUVEEAASKwohQ1VTVE9NRVJfRVJST1JfQ1VTVE9NRVJfTk9UX0ZPVU5EEAEaBJD0GAUSJAoaQ1VTVE9NRVJfRVJST1JfRU1BSUxfVEFLRU4QAhoEkPQYBhIsCiJDVVNUT01FUl9FUlJPUl9JTlZBTElEX0NSRURFTlRJQUxTEAMaBJD0GBASKgogQ1VTVE9NRVJfRVJST1JfVE9PX01BTllfU0lHTl9JTlMQBBoEkPQYCBIoCh5DVVNUT01FUl9FUlJPUl9TSUdOX0lOX0JMT0NLRUQQBRoEkPQYCGIGcHJvdG8z", [file_mesh_error_v1_error]);
 
 /**
  * CustomerError are the reasons for which CustomerService refuses.
@@ -53,6 +53,13 @@ export const CustomerError = {
    * @generated from enum value: CUSTOMER_ERROR_TOO_MANY_SIGN_INS = 4;
    */
   TOO_MANY_SIGN_INS: 4,
+
+  /**
+   * CUSTOMER_ERROR_SIGN_IN_BLOCKED says that too many wrong passwords came for this address, which anybody may have or not; RetryInfo says until when.
+   *
+   * @generated from enum value: CUSTOMER_ERROR_SIGN_IN_BLOCKED = 5;
+   */
+  SIGN_IN_BLOCKED: 5,
 } as const;
 
 /**
@@ -67,7 +74,7 @@ export type CustomerError = (typeof CustomerError)[keyof typeof CustomerError] |
  *
  * @generated from enum shop.customer.v1.CustomerError
  */
-export type CustomerErrorJson = "CUSTOMER_ERROR_UNSPECIFIED" | "CUSTOMER_ERROR_CUSTOMER_NOT_FOUND" | "CUSTOMER_ERROR_EMAIL_TAKEN" | "CUSTOMER_ERROR_INVALID_CREDENTIALS" | "CUSTOMER_ERROR_TOO_MANY_SIGN_INS";
+export type CustomerErrorJson = "CUSTOMER_ERROR_UNSPECIFIED" | "CUSTOMER_ERROR_CUSTOMER_NOT_FOUND" | "CUSTOMER_ERROR_EMAIL_TAKEN" | "CUSTOMER_ERROR_INVALID_CREDENTIALS" | "CUSTOMER_ERROR_TOO_MANY_SIGN_INS" | "CUSTOMER_ERROR_SIGN_IN_BLOCKED";
 
 /**
  * Describes the enum shop.customer.v1.CustomerError.

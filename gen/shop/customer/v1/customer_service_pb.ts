@@ -5,8 +5,10 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_mesh_auth_v1_auth } from "../../../mesh/auth/v1/auth_pb.ts";
 import { file_mesh_event_v1_event } from "../../../mesh/event/v1/event_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../../mesh/policy/v1/policy_pb.ts";
 import type { Customer, CustomerJson } from "./customer_pb.ts";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/customer/v1/customer_service.proto.
  */
 export const file_shop_customer_v1_customer_service: GenFile = /*@__PURE__*/
-  fileDesc("CidzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX3NlcnZpY2UucHJvdG8SEHNob3AuY3VzdG9tZXIudjEisAEKFUNyZWF0ZUN1c3RvbWVyUmVxdWVzdBIdCgVlbWFpbBgBIAEoCUIOukgHcgUY/gFgAeDzGAESIwoMZGlzcGxheV9uYW1lGAIgASgJQg26SAZyBBABGGTg8xgBEh8KCHBhc3N3b3JkGAMgASgJQg2AAQG6SAdyBRAIGMgBEjIKCnJlcXVlc3RfaWQYBCABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uOi1dezAsNjR9JCJGChZDcmVhdGVDdXN0b21lclJlc3BvbnNlEiwKCGN1c3RvbWVyGAEgASgLMhouc2hvcC5jdXN0b21lci52MS5DdXN0b21lciJHChJHZXRDdXN0b21lclJlcXVlc3QSMQoLY3VzdG9tZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiQwoTR2V0Q3VzdG9tZXJSZXNwb25zZRIsCghjdXN0b21lchgBIAEoCzIaLnNob3AuY3VzdG9tZXIudjEuQ3VzdG9tZXIiTwoNU2lnbkluUmVxdWVzdBIdCgVlbWFpbBgBIAEoCUIOukgHcgUQARj+AeDzGAESHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAEYyAEiXAoOU2lnbkluUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMvUCCg9DdXN0b21lclNlcnZpY2USggEKDkNyZWF0ZUN1c3RvbWVyEicuc2hvcC5jdXN0b21lci52MS5DcmVhdGVDdXN0b21lclJlcXVlc3QaKC5zaG9wLmN1c3RvbWVyLnYxLkNyZWF0ZUN1c3RvbWVyUmVzcG9uc2UiHZACAJLbGBYIAhIKcmVxdWVzdF9pZFICCApiAggDEn0KC0dldEN1c3RvbWVyEiQuc2hvcC5jdXN0b21lci52MS5HZXRDdXN0b21lclJlcXVlc3QaJS5zaG9wLmN1c3RvbWVyLnYxLkdldEN1c3RvbWVyUmVzcG9uc2UiIZACAZLbGBoIAlICCAJ6CggBEgYQgMq17gFiBggDMgIIARJeCgZTaWduSW4SHy5zaG9wLmN1c3RvbWVyLnYxLlNpZ25JblJlcXVlc3QaIC5zaG9wLmN1c3RvbWVyLnYxLlNpZ25JblJlc3BvbnNlIhGQAgKS2xgKCAJSAggFYgIIAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_customer_v1_customer]);
+  fileDesc("CidzaG9wL2N1c3RvbWVyL3YxL2N1c3RvbWVyX3NlcnZpY2UucHJvdG8SEHNob3AuY3VzdG9tZXIudjEisAEKFUNyZWF0ZUN1c3RvbWVyUmVxdWVzdBIdCgVlbWFpbBgBIAEoCUIOukgHcgUY/gFgAeDzGAESIwoMZGlzcGxheV9uYW1lGAIgASgJQg26SAZyBBABGGTg8xgBEh8KCHBhc3N3b3JkGAMgASgJQg2AAQG6SAdyBRAIGMgBEjIKCnJlcXVlc3RfaWQYBCABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uOi1dezAsNjR9JCJGChZDcmVhdGVDdXN0b21lclJlc3BvbnNlEiwKCGN1c3RvbWVyGAEgASgLMhouc2hvcC5jdXN0b21lci52MS5DdXN0b21lciJHChJHZXRDdXN0b21lclJlcXVlc3QSMQoLY3VzdG9tZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiQwoTR2V0Q3VzdG9tZXJSZXNwb25zZRIsCghjdXN0b21lchgBIAEoCzIaLnNob3AuY3VzdG9tZXIudjEuQ3VzdG9tZXIiTwoNU2lnbkluUmVxdWVzdBIdCgVlbWFpbBgBIAEoCUIOukgHcgUQARj+AeDzGAESHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAEYyAEiXAoOU2lnbkluUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlsKGFJvdGF0ZVNpZ25pbmdLZXlzUmVxdWVzdBI/CgpzaWduX2FmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggKIlcKGVJvdGF0ZVNpZ25pbmdLZXlzUmVzcG9uc2USCwoDa2lkGAEgASgJEi0KCXNpZ25fdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVQoWTGlzdEN1c3RvbWVySWRzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiaAoXTGlzdEN1c3RvbWVySWRzUmVzcG9uc2USNAoJY3VzdG9tZXJzGAEgAygLMiEuc2hvcC5jdXN0b21lci52MS5DdXN0b21lclZlcnNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjcKD0N1c3RvbWVyVmVyc2lvbhITCgtjdXN0b21lcl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgFMooGCg9DdXN0b21lclNlcnZpY2USqgEKDkNyZWF0ZUN1c3RvbWVyEicuc2hvcC5jdXN0b21lci52MS5DcmVhdGVDdXN0b21lclJlcXVlc3QaKC5zaG9wLmN1c3RvbWVyLnYxLkNyZWF0ZUN1c3RvbWVyUmVzcG9uc2UiRZACAJLbGCAIAhIKcmVxdWVzdF9pZFICCAqKAQcIHhIDCNgEYgIIA6LbGAIIAYLT5JMCEjoBKiINL3YxL2N1c3RvbWVycxK1AQoLR2V0Q3VzdG9tZXISJC5zaG9wLmN1c3RvbWVyLnYxLkdldEN1c3RvbWVyUmVxdWVzdBolLnNob3AuY3VzdG9tZXIudjEuR2V0Q3VzdG9tZXJSZXNwb25zZSJZkAIBktsYGggCUgIIAnoKCAESBhCAyrXuAWIGCAMyAggBotsYEQgDIAESC2N1c3RvbWVyX2lkgtPkkwIdEhsvdjEvY3VzdG9tZXJzL3tjdXN0b21lcl9pZH0SiAEKBlNpZ25JbhIfLnNob3AuY3VzdG9tZXIudjEuU2lnbkluUmVxdWVzdBogLnNob3AuY3VzdG9tZXIudjEuU2lnbkluUmVzcG9uc2UiO5ACApLbGA8IAlICCAWKAQIIFGICCAKi2xgCCAGC0+STAhk6ASoiFC92MS9jdXN0b21lcnM6c2lnbkluEn8KD0xpc3RDdXN0b21lcklkcxIoLnNob3AuY3VzdG9tZXIudjEuTGlzdEN1c3RvbWVySWRzUmVxdWVzdBopLnNob3AuY3VzdG9tZXIudjEuTGlzdEN1c3RvbWVySWRzUmVzcG9uc2UiF5ACAZLbGAoIA1ICCAViAggDotsYAggFEoUBChFSb3RhdGVTaWduaW5nS2V5cxIqLnNob3AuY3VzdG9tZXIudjEuUm90YXRlU2lnbmluZ0tleXNSZXF1ZXN0Gisuc2hvcC5jdXN0b21lci52MS5Sb3RhdGVTaWduaW5nS2V5c1Jlc3BvbnNlIheQAgKS2xgKCAJSAggFYgIIAqLbGAIIBGIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_auth, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_customer_v1_customer]);
 
 /**
  * CreateCustomerRequest carries a new account.
@@ -300,6 +302,239 @@ export const SignInResponseSchema: GenMessage<SignInResponse, {jsonType: SignInR
   messageDesc(file_shop_customer_v1_customer_service, 5);
 
 /**
+ * RotateSigningKeysRequest asks for another key to sign.
+ *
+ * @generated from message shop.customer.v1.RotateSigningKeysRequest
+ */
+export type RotateSigningKeysRequest = Message<"shop.customer.v1.RotateSigningKeysRequest"> & {
+  /**
+   * How long from now until it signs. It is published at once, so that all who check tokens have it by then; those of this mesh
+   * need 10 seconds, others as long as they keep what they have read. Defaults to 10 minutes.
+   *
+   * @generated from field: google.protobuf.Duration sign_after = 1;
+   */
+  signAfter?: Duration | undefined;
+};
+
+/**
+ * RotateSigningKeysRequest asks for another key to sign.
+ *
+ * @generated from message shop.customer.v1.RotateSigningKeysRequest
+ */
+export type RotateSigningKeysRequestJson = {
+  /**
+   * How long from now until it signs. It is published at once, so that all who check tokens have it by then; those of this mesh
+   * need 10 seconds, others as long as they keep what they have read. Defaults to 10 minutes.
+   *
+   * @generated from field: google.protobuf.Duration sign_after = 1;
+   */
+  signAfter?: DurationJson;
+};
+
+/**
+ * Describes the message shop.customer.v1.RotateSigningKeysRequest.
+ * Use `create(RotateSigningKeysRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeysRequestSchema: GenMessage<RotateSigningKeysRequest, {jsonType: RotateSigningKeysRequestJson}> = /*@__PURE__*/
+  messageDesc(file_shop_customer_v1_customer_service, 6);
+
+/**
+ * RotateSigningKeysResponse carries what will sign.
+ *
+ * @generated from message shop.customer.v1.RotateSigningKeysResponse
+ */
+export type RotateSigningKeysResponse = Message<"shop.customer.v1.RotateSigningKeysResponse"> & {
+  /**
+   * The id of the key, as tokens name it.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+
+  /**
+   * When it begins to sign.
+   *
+   * @generated from field: google.protobuf.Timestamp sign_time = 2;
+   */
+  signTime?: Timestamp | undefined;
+};
+
+/**
+ * RotateSigningKeysResponse carries what will sign.
+ *
+ * @generated from message shop.customer.v1.RotateSigningKeysResponse
+ */
+export type RotateSigningKeysResponseJson = {
+  /**
+   * The id of the key, as tokens name it.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid?: string;
+
+  /**
+   * When it begins to sign.
+   *
+   * @generated from field: google.protobuf.Timestamp sign_time = 2;
+   */
+  signTime?: TimestampJson;
+};
+
+/**
+ * Describes the message shop.customer.v1.RotateSigningKeysResponse.
+ * Use `create(RotateSigningKeysResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeysResponseSchema: GenMessage<RotateSigningKeysResponse, {jsonType: RotateSigningKeysResponseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_customer_v1_customer_service, 7);
+
+/**
+ * ListCustomerIdsRequest asks for a page of ids.
+ *
+ * @generated from message shop.customer.v1.ListCustomerIdsRequest
+ */
+export type ListCustomerIdsRequest = Message<"shop.customer.v1.ListCustomerIdsRequest"> & {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * ListCustomerIdsRequest asks for a page of ids.
+ *
+ * @generated from message shop.customer.v1.ListCustomerIdsRequest
+ */
+export type ListCustomerIdsRequestJson = {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message shop.customer.v1.ListCustomerIdsRequest.
+ * Use `create(ListCustomerIdsRequestSchema)` to create a new message.
+ */
+export const ListCustomerIdsRequestSchema: GenMessage<ListCustomerIdsRequest, {jsonType: ListCustomerIdsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_shop_customer_v1_customer_service, 8);
+
+/**
+ * ListCustomerIdsResponse is a page of ids.
+ *
+ * @generated from message shop.customer.v1.ListCustomerIdsResponse
+ */
+export type ListCustomerIdsResponse = Message<"shop.customer.v1.ListCustomerIdsResponse"> & {
+  /**
+   * The customers, by id.
+   *
+   * @generated from field: repeated shop.customer.v1.CustomerVersion customers = 1;
+   */
+  customers: CustomerVersion[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * ListCustomerIdsResponse is a page of ids.
+ *
+ * @generated from message shop.customer.v1.ListCustomerIdsResponse
+ */
+export type ListCustomerIdsResponseJson = {
+  /**
+   * The customers, by id.
+   *
+   * @generated from field: repeated shop.customer.v1.CustomerVersion customers = 1;
+   */
+  customers?: CustomerVersionJson[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message shop.customer.v1.ListCustomerIdsResponse.
+ * Use `create(ListCustomerIdsResponseSchema)` to create a new message.
+ */
+export const ListCustomerIdsResponseSchema: GenMessage<ListCustomerIdsResponse, {jsonType: ListCustomerIdsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_customer_v1_customer_service, 9);
+
+/**
+ * CustomerVersion is a customer as far as the events of it tell.
+ *
+ * @generated from message shop.customer.v1.CustomerVersion
+ */
+export type CustomerVersion = Message<"shop.customer.v1.CustomerVersion"> & {
+  /**
+   * The customer.
+   *
+   * @generated from field: string customer_id = 1;
+   */
+  customerId: string;
+
+  /**
+   * The number of the customer's last event, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 2;
+   */
+  version: number;
+};
+
+/**
+ * CustomerVersion is a customer as far as the events of it tell.
+ *
+ * @generated from message shop.customer.v1.CustomerVersion
+ */
+export type CustomerVersionJson = {
+  /**
+   * The customer.
+   *
+   * @generated from field: string customer_id = 1;
+   */
+  customerId?: string;
+
+  /**
+   * The number of the customer's last event, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 2;
+   */
+  version?: number;
+};
+
+/**
+ * Describes the message shop.customer.v1.CustomerVersion.
+ * Use `create(CustomerVersionSchema)` to create a new message.
+ */
+export const CustomerVersionSchema: GenMessage<CustomerVersion, {jsonType: CustomerVersionJson}> = /*@__PURE__*/
+  messageDesc(file_shop_customer_v1_customer_service, 10);
+
+/**
  * CustomerService owns accounts and signs customers in. The keys that its tokens are signed with are at /.well-known/jwks.json.
  *
  * @generated from service shop.customer.v1.CustomerService
@@ -326,7 +561,8 @@ export const CustomerService: GenService<{
     output: typeof GetCustomerResponseSchema;
   },
   /**
-   * SignIn answers with a token. Wrong address or password: UNAUTHENTICATED, reason INVALID_CREDENTIALS.
+   * SignIn answers with a token. Wrong address or password: UNAUTHENTICATED, reason INVALID_CREDENTIALS. After many of them for one
+   * address, whether anybody has it or not: RESOURCE_EXHAUSTED, reason SIGN_IN_BLOCKED, and RetryInfo says until when.
    *
    * @generated from rpc shop.customer.v1.CustomerService.SignIn
    */
@@ -334,6 +570,26 @@ export const CustomerService: GenService<{
     methodKind: "unary";
     input: typeof SignInRequestSchema;
     output: typeof SignInResponseSchema;
+  },
+  /**
+   * ListCustomerIds lists who is a customer, by id, for services that keep a replica of it.
+   *
+   * @generated from rpc shop.customer.v1.CustomerService.ListCustomerIds
+   */
+  listCustomerIds: {
+    methodKind: "unary";
+    input: typeof ListCustomerIdsRequestSchema;
+    output: typeof ListCustomerIdsResponseSchema;
+  },
+  /**
+   * RotateSigningKeys has the next key sign, from a time on. Tokens that the present one has signed are good until they end.
+   *
+   * @generated from rpc shop.customer.v1.CustomerService.RotateSigningKeys
+   */
+  rotateSigningKeys: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeysRequestSchema;
+    output: typeof RotateSigningKeysResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_shop_customer_v1_customer_service, 0);

@@ -5,8 +5,10 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import type { Duration, DurationJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import { file_mesh_auth_v1_auth } from "../../../mesh/auth/v1/auth_pb.ts";
 import { file_mesh_event_v1_event } from "../../../mesh/event/v1/event_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../../mesh/policy/v1/policy_pb.ts";
 import type { Order, OrderJson, OrderLine, OrderLineJson } from "./order_pb.ts";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/order/v1/order_service.proto.
  */
 export const file_shop_order_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaG9wL29yZGVyL3YxL29yZGVyX3NlcnZpY2UucHJvdG8SDXNob3Aub3JkZXIudjEi6AIKEVBsYWNlT3JkZXJSZXF1ZXN0EjEKC2N1c3RvbWVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEpEBCgVsaW5lcxgCIAMoCzIYLnNob3Aub3JkZXIudjEuT3JkZXJMaW5lQmi6SGW6AVsKDGxpbmVzLnVuaXF1ZRInZWFjaCBwcm9kdWN0IG1heSBzdGFuZCBpbiBvbmUgbGluZSBvbmx5GiJ0aGlzLm1hcChsLCBsLnByb2R1Y3RfaWQpLnVuaXF1ZSgpkgEECAEQZBIhCg1wYXltZW50X3Rva2VuGAMgASgJQgq6SAdyBRABGMgBEjIKCnJlcXVlc3RfaWQYBCABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uOi1dezAsNjR9JBI1CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggeMgAiOQoSUGxhY2VPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQuc2hvcC5vcmRlci52MS5PcmRlciJBCg9HZXRPcmRlclJlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiNwoQR2V0T3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULnNob3Aub3JkZXIudjEuT3JkZXIigwEKEUxpc3RPcmRlcnNSZXF1ZXN0EjEKC2N1c3RvbWVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJTChJMaXN0T3JkZXJzUmVzcG9uc2USJAoGb3JkZXJzGAEgAygLMhQuc2hvcC5vcmRlci52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoSQ2FuY2VsT3JkZXJSZXF1ZXN0Ei4KCG9yZGVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMY9AMiOgoTQ2FuY2VsT3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULnNob3Aub3JkZXIudjEuT3JkZXIiQwoRV2F0Y2hPcmRlclJlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiOQoSV2F0Y2hPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQuc2hvcC5vcmRlci52MS5PcmRlcjL6BQoMT3JkZXJTZXJ2aWNlEnAKClBsYWNlT3JkZXISIC5zaG9wLm9yZGVyLnYxLlBsYWNlT3JkZXJSZXF1ZXN0GiEuc2hvcC5vcmRlci52MS5QbGFjZU9yZGVyUmVzcG9uc2UiHZACAJLbGBYIARIKcmVxdWVzdF9pZFICCCNiAggDEl4KCEdldE9yZGVyEh4uc2hvcC5vcmRlci52MS5HZXRPcmRlclJlcXVlc3QaHy5zaG9wLm9yZGVyLnYxLkdldE9yZGVyUmVzcG9uc2UiEZACAZLbGAoIAlICCAJiAggDEmQKCkxpc3RPcmRlcnMSIC5zaG9wLm9yZGVyLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiEuc2hvcC5vcmRlci52MS5MaXN0T3JkZXJzUmVzcG9uc2UiEZACAZLbGAoIA1ICCANiAggCEmsKC0NhbmNlbE9yZGVyEiEuc2hvcC5vcmRlci52MS5DYW5jZWxPcmRlclJlcXVlc3QaIi5zaG9wLm9yZGVyLnYxLkNhbmNlbE9yZGVyUmVzcG9uc2UiFZACApLbGA4IAVICCAViBggCMgIIBBJoCgpXYXRjaE9yZGVyEiAuc2hvcC5vcmRlci52MS5XYXRjaE9yZGVyUmVxdWVzdBohLnNob3Aub3JkZXIudjEuV2F0Y2hPcmRlclJlc3BvbnNlIhOQAgGS2xgMCAKCAQMIkBxiAggDMAEa2gHa8xg4CghwYXltZW50cxIHcGF5bWVudBofc2hvcC5wYXltZW50LnYxLlBheW1lbnRSZWZ1bmRlZCACOALa8xhaCghwcm9kdWN0cxIHcHJvZHVjdBoec2hvcC5wcm9kdWN0LnYxLlByb2R1Y3RDcmVhdGVkGiNzaG9wLnByb2R1Y3QudjEuUHJvZHVjdFByaWNlQ2hhbmdlZCAD2vMYPAoJY3VzdG9tZXJzEghjdXN0b21lchojc2hvcC5jdXN0b21lci52MS5DdXN0b21lclJlZ2lzdGVyZWQgA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_order_v1_order]);
+  fileDesc("CiFzaG9wL29yZGVyL3YxL29yZGVyX3NlcnZpY2UucHJvdG8SDXNob3Aub3JkZXIudjEi6AIKEVBsYWNlT3JkZXJSZXF1ZXN0EjEKC2N1c3RvbWVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEpEBCgVsaW5lcxgCIAMoCzIYLnNob3Aub3JkZXIudjEuT3JkZXJMaW5lQmi6SGW6AVsKDGxpbmVzLnVuaXF1ZRInZWFjaCBwcm9kdWN0IG1heSBzdGFuZCBpbiBvbmUgbGluZSBvbmx5GiJ0aGlzLm1hcChsLCBsLnByb2R1Y3RfaWQpLnVuaXF1ZSgpkgEECAEQZBIhCg1wYXltZW50X3Rva2VuGAMgASgJQgq6SAdyBRABGMgBEjIKCnJlcXVlc3RfaWQYBCABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uOi1dezAsNjR9JBI1CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggeMgAiOQoSUGxhY2VPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQuc2hvcC5vcmRlci52MS5PcmRlciJBCg9HZXRPcmRlclJlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiNwoQR2V0T3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULnNob3Aub3JkZXIudjEuT3JkZXIigwEKEUxpc3RPcmRlcnNSZXF1ZXN0EjEKC2N1c3RvbWVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJTChJMaXN0T3JkZXJzUmVzcG9uc2USJAoGb3JkZXJzGAEgAygLMhQuc2hvcC5vcmRlci52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoSQ2FuY2VsT3JkZXJSZXF1ZXN0Ei4KCG9yZGVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMY9AMiOgoTQ2FuY2VsT3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULnNob3Aub3JkZXIudjEuT3JkZXIiQwoRV2F0Y2hPcmRlclJlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiOQoSV2F0Y2hPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQuc2hvcC5vcmRlci52MS5PcmRlciJTChRMaXN0UHVyY2hhc2VzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiXAoVTGlzdFB1cmNoYXNlc1Jlc3BvbnNlEioKCXB1cmNoYXNlcxgBIAMoCzIXLnNob3Aub3JkZXIudjEuUHVyY2hhc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlcKCFB1cmNoYXNlEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEhMKC3Byb2R1Y3RfaWRzGAMgAygJEg8KB3ZlcnNpb24YBCABKAUy1ggKDE9yZGVyU2VydmljZRKYAQoKUGxhY2VPcmRlchIgLnNob3Aub3JkZXIudjEuUGxhY2VPcmRlclJlcXVlc3QaIS5zaG9wLm9yZGVyLnYxLlBsYWNlT3JkZXJSZXNwb25zZSJFkAIAktsYFggBEgpyZXF1ZXN0X2lkUgIII2ICCAOi2xgPCAMSC2N1c3RvbWVyX2lkgtPkkwIPOgEqIgovdjEvb3JkZXJzEoMBCghHZXRPcmRlchIeLnNob3Aub3JkZXIudjEuR2V0T3JkZXJSZXF1ZXN0Gh8uc2hvcC5vcmRlci52MS5HZXRPcmRlclJlc3BvbnNlIjaQAgGS2xgKCAJSAggCYgIIA6LbGAQIAxgBgtPkkwIXEhUvdjEvb3JkZXJzL3tvcmRlcl9pZH0SoQEKCkxpc3RPcmRlcnMSIC5zaG9wLm9yZGVyLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiEuc2hvcC5vcmRlci52MS5MaXN0T3JkZXJzUmVzcG9uc2UiTpACAZLbGAoIA1ICCANiAggCotsYDwgDEgtjdXN0b21lcl9pZILT5JMCJBIiL3YxL2N1c3RvbWVycy97Y3VzdG9tZXJfaWR9L29yZGVycxKaAQoLQ2FuY2VsT3JkZXISIS5zaG9wLm9yZGVyLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBoiLnNob3Aub3JkZXIudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSJEkAICktsYDggBUgIIBWIGCAIyAggEotsYBAgDGAGC0+STAiE6ASoiHC92MS9vcmRlcnMve29yZGVyX2lkfTpjYW5jZWwSkwEKCldhdGNoT3JkZXISIC5zaG9wLm9yZGVyLnYxLldhdGNoT3JkZXJSZXF1ZXN0GiEuc2hvcC5vcmRlci52MS5XYXRjaE9yZGVyUmVzcG9uc2UiPpACAZLbGAwIAoIBAwiQHGICCAOi2xgECAMYAYLT5JMCHRIbL3YxL29yZGVycy97b3JkZXJfaWR9OndhdGNoMAEScwoNTGlzdFB1cmNoYXNlcxIjLnNob3Aub3JkZXIudjEuTGlzdFB1cmNoYXNlc1JlcXVlc3QaJC5zaG9wLm9yZGVyLnYxLkxpc3RQdXJjaGFzZXNSZXNwb25zZSIXkAIBktsYCggDUgIIBWICCAOi2xgCCAUa2AHa8xg2CghwYXltZW50cxIHcGF5bWVudBofc2hvcC5wYXltZW50LnYxLlBheW1lbnRSZWZ1bmRlZCAC2vMYWgoIcHJvZHVjdHMSB3Byb2R1Y3QaHnNob3AucHJvZHVjdC52MS5Qcm9kdWN0Q3JlYXRlZBojc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3RQcmljZUNoYW5nZWQgA9rzGDwKCWN1c3RvbWVycxIIY3VzdG9tZXIaI3Nob3AuY3VzdG9tZXIudjEuQ3VzdG9tZXJSZWdpc3RlcmVkIANiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_mesh_auth_v1_auth, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_order_v1_order]);
 
 /**
  * PlaceOrderRequest carries what a customer wants to buy.
@@ -482,6 +484,181 @@ export const WatchOrderResponseSchema: GenMessage<WatchOrderResponse, {jsonType:
   messageDesc(file_shop_order_v1_order_service, 9);
 
 /**
+ * ListPurchasesRequest asks for a page of purchases.
+ *
+ * @generated from message shop.order.v1.ListPurchasesRequest
+ */
+export type ListPurchasesRequest = Message<"shop.order.v1.ListPurchasesRequest"> & {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * ListPurchasesRequest asks for a page of purchases.
+ *
+ * @generated from message shop.order.v1.ListPurchasesRequest
+ */
+export type ListPurchasesRequestJson = {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message shop.order.v1.ListPurchasesRequest.
+ * Use `create(ListPurchasesRequestSchema)` to create a new message.
+ */
+export const ListPurchasesRequestSchema: GenMessage<ListPurchasesRequest, {jsonType: ListPurchasesRequestJson}> = /*@__PURE__*/
+  messageDesc(file_shop_order_v1_order_service, 10);
+
+/**
+ * ListPurchasesResponse is a page of purchases.
+ *
+ * @generated from message shop.order.v1.ListPurchasesResponse
+ */
+export type ListPurchasesResponse = Message<"shop.order.v1.ListPurchasesResponse"> & {
+  /**
+   * The purchases, by order. An order that is not confirmed is among them.
+   *
+   * @generated from field: repeated shop.order.v1.Purchase purchases = 1;
+   */
+  purchases: Purchase[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * ListPurchasesResponse is a page of purchases.
+ *
+ * @generated from message shop.order.v1.ListPurchasesResponse
+ */
+export type ListPurchasesResponseJson = {
+  /**
+   * The purchases, by order. An order that is not confirmed is among them.
+   *
+   * @generated from field: repeated shop.order.v1.Purchase purchases = 1;
+   */
+  purchases?: PurchaseJson[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message shop.order.v1.ListPurchasesResponse.
+ * Use `create(ListPurchasesResponseSchema)` to create a new message.
+ */
+export const ListPurchasesResponseSchema: GenMessage<ListPurchasesResponse, {jsonType: ListPurchasesResponseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_order_v1_order_service, 11);
+
+/**
+ * Purchase is what was bought by an order.
+ *
+ * @generated from message shop.order.v1.Purchase
+ */
+export type Purchase = Message<"shop.order.v1.Purchase"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Who ordered.
+   *
+   * @generated from field: string customer_id = 2;
+   */
+  customerId: string;
+
+  /**
+   * What was bought. Empty unless the order is confirmed.
+   *
+   * @generated from field: repeated string product_ids = 3;
+   */
+  productIds: string[];
+
+  /**
+   * The number of the order's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 4;
+   */
+  version: number;
+};
+
+/**
+ * Purchase is what was bought by an order.
+ *
+ * @generated from message shop.order.v1.Purchase
+ */
+export type PurchaseJson = {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+
+  /**
+   * Who ordered.
+   *
+   * @generated from field: string customer_id = 2;
+   */
+  customerId?: string;
+
+  /**
+   * What was bought. Empty unless the order is confirmed.
+   *
+   * @generated from field: repeated string product_ids = 3;
+   */
+  productIds?: string[];
+
+  /**
+   * The number of the order's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 4;
+   */
+  version?: number;
+};
+
+/**
+ * Describes the message shop.order.v1.Purchase.
+ * Use `create(PurchaseSchema)` to create a new message.
+ */
+export const PurchaseSchema: GenMessage<Purchase, {jsonType: PurchaseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_order_v1_order_service, 12);
+
+/**
  * OrderService owns orders and sees each one through stock and payment.
  *
  * @generated from service shop.order.v1.OrderService
@@ -537,6 +714,16 @@ export const OrderService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchOrderRequestSchema;
     output: typeof WatchOrderResponseSchema;
+  },
+  /**
+   * ListPurchases lists what was bought by each order, by order, for services that keep a replica of it.
+   *
+   * @generated from rpc shop.order.v1.OrderService.ListPurchases
+   */
+  listPurchases: {
+    methodKind: "unary";
+    input: typeof ListPurchasesRequestSchema;
+    output: typeof ListPurchasesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_shop_order_v1_order_service, 0);

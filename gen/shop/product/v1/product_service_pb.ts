@@ -5,8 +5,12 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import type { FieldMask, FieldMaskJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { Money, MoneyJson } from "../../../google/type/money_pb.ts";
+import { file_google_type_money } from "../../../google/type/money_pb.ts";
+import { file_mesh_auth_v1_auth } from "../../../mesh/auth/v1/auth_pb.ts";
 import { file_mesh_event_v1_event } from "../../../mesh/event/v1/event_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../../mesh/policy/v1/policy_pb.ts";
 import type { Product, ProductJson, Reservation, ReservationJson, StockLine, StockLineJson } from "./product_pb.ts";
@@ -17,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/product/v1/product_service.proto.
  */
 export const file_shop_product_v1_product_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaG9wL3Byb2R1Y3QvdjEvcHJvZHVjdF9zZXJ2aWNlLnByb3RvEg9zaG9wLnByb2R1Y3QudjEiagoRR2V0UHJvZHVjdFJlcXVlc3QSMAoKcHJvZHVjdF9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIjChJtaW5fcmF0aW5nX3ZlcnNpb24YAiABKAVCB7pIBBoCKAAiPwoSR2V0UHJvZHVjdFJlc3BvbnNlEikKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCJVChdCYXRjaEdldFByb2R1Y3RzUmVxdWVzdBI6Cgtwcm9kdWN0X2lkcxgBIAMoCUIlukgikgEfCAEQZCIZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JCJGChhCYXRjaEdldFByb2R1Y3RzUmVzcG9uc2USKgoIcHJvZHVjdHMYASADKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCJrChNMaXN0UHJvZHVjdHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBIXCgVxdWVyeRgDIAEoCUIIukgFcgMYyAEiWwoUTGlzdFByb2R1Y3RzUmVzcG9uc2USKgoIcHJvZHVjdHMYASADKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifQoUQ3JlYXRlUHJvZHVjdFJlcXVlc3QSMQoHcHJvZHVjdBgBIAEoCzIYLnNob3AucHJvZHVjdC52MS5Qcm9kdWN0Qga6SAPIAQESMgoKcmVxdWVzdF9pZBgCIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy46LV17MCw2NH0kIkIKFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIpCgdwcm9kdWN0GAEgASgLMhguc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3QiygIKFFVwZGF0ZVByb2R1Y3RSZXF1ZXN0EjEKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdEIGukgD2AEDEv4BCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCzAG6SMgBugHBAQoRdXBkYXRlX21hc2sucGF0aHMSQW5hbWUgb25lIG9yIG1vcmUgb2Y6IG5hbWUsIGRlc2NyaXB0aW9uLCBwcmljZSwgYXZhaWxhYmxlX3N0b2NrLCAqGml0aGlzLnBhdGhzLnNpemUoKSA+IDAgJiYgdGhpcy5wYXRocy5hbGwocCwgcCBpbiBbJ25hbWUnLCAnZGVzY3JpcHRpb24nLCAncHJpY2UnLCAnYXZhaWxhYmxlX3N0b2NrJywgJyonXSnIAQEiQgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEikKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCLbAQoTUmVzZXJ2ZVN0b2NrUmVxdWVzdBIuCghvcmRlcl9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBKTAQoFbGluZXMYAiADKAsyGi5zaG9wLnByb2R1Y3QudjEuU3RvY2tMaW5lQmi6SGW6AVsKDGxpbmVzLnVuaXF1ZRInZWFjaCBwcm9kdWN0IG1heSBzdGFuZCBpbiBvbmUgbGluZSBvbmx5GiJ0aGlzLm1hcChsLCBsLnByb2R1Y3RfaWQpLnVuaXF1ZSgpkgEECAEQZCJJChRSZXNlcnZlU3RvY2tSZXNwb25zZRIxCgtyZXNlcnZhdGlvbhgBIAEoCzIcLnNob3AucHJvZHVjdC52MS5SZXNlcnZhdGlvbiJEChJDb21taXRTdG9ja1JlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiSAoTQ29tbWl0U3RvY2tSZXNwb25zZRIxCgtyZXNlcnZhdGlvbhgBIAEoCzIcLnNob3AucHJvZHVjdC52MS5SZXNlcnZhdGlvbiJFChNSZWxlYXNlU3RvY2tSZXF1ZXN0Ei4KCG9yZGVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kIkkKFFJlbGVhc2VTdG9ja1Jlc3BvbnNlEjEKC3Jlc2VydmF0aW9uGAEgASgLMhwuc2hvcC5wcm9kdWN0LnYxLlJlc2VydmF0aW9uIlEKEVdhdGNoU3RvY2tSZXF1ZXN0EjwKC3Byb2R1Y3RfaWRzGAEgAygJQie6SCSSASEIARBkGAEiGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiQQoSV2F0Y2hTdG9ja1Jlc3BvbnNlEhIKCnByb2R1Y3RfaWQYASABKAkSFwoPYXZhaWxhYmxlX3N0b2NrGAIgASgFIkoKFUltcG9ydFByb2R1Y3RzUmVxdWVzdBIxCgdwcm9kdWN0GAEgASgLMhguc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3RCBrpIA9gBAyKVAQoWSW1wb3J0UHJvZHVjdHNSZXNwb25zZRIVCg1jcmVhdGVkX2NvdW50GAEgASgFEhUKDXVwZGF0ZWRfY291bnQYAiABKAUSFAoMZmFpbGVkX2NvdW50GAMgASgFEjcKBmVycm9ycxgEIAMoCzInLnNob3AucHJvZHVjdC52MS5JbXBvcnRQcm9kdWN0c1Jvd0Vycm9yIl0KFkltcG9ydFByb2R1Y3RzUm93RXJyb3ISCwoDcm93GAEgASgFEhIKCnByb2R1Y3RfaWQYAiABKAkSDQoFZmllbGQYAyABKAkSEwoLZGVzY3JpcHRpb24YBCABKAkyzgoKDlByb2R1Y3RTZXJ2aWNlEn8KCkdldFByb2R1Y3QSIi5zaG9wLnByb2R1Y3QudjEuR2V0UHJvZHVjdFJlcXVlc3QaIy5zaG9wLnByb2R1Y3QudjEuR2V0UHJvZHVjdFJlc3BvbnNlIiiQAgGS2xghCAJSAggCcg0KAggBEgIIBBoDCKwCegIIAWIGCAMyAggBEooBChBCYXRjaEdldFByb2R1Y3RzEiguc2hvcC5wcm9kdWN0LnYxLkJhdGNoR2V0UHJvZHVjdHNSZXF1ZXN0Gikuc2hvcC5wcm9kdWN0LnYxLkJhdGNoR2V0UHJvZHVjdHNSZXNwb25zZSIhkAIBktsYGggCUgIIA3oKCAESBhCAyrXuAWIGCAMyAggBEm4KDExpc3RQcm9kdWN0cxIkLnNob3AucHJvZHVjdC52MS5MaXN0UHJvZHVjdHNSZXF1ZXN0GiUuc2hvcC5wcm9kdWN0LnYxLkxpc3RQcm9kdWN0c1Jlc3BvbnNlIhGQAgGS2xgKCANSAggDYgIIAhJ9Cg1DcmVhdGVQcm9kdWN0EiUuc2hvcC5wcm9kdWN0LnYxLkNyZWF0ZVByb2R1Y3RSZXF1ZXN0GiYuc2hvcC5wcm9kdWN0LnYxLkNyZWF0ZVByb2R1Y3RSZXNwb25zZSIdkAIAktsYFggCEgpyZXF1ZXN0X2lkUgIIBWICCAMScQoNVXBkYXRlUHJvZHVjdBIlLnNob3AucHJvZHVjdC52MS5VcGRhdGVQcm9kdWN0UmVxdWVzdBomLnNob3AucHJvZHVjdC52MS5VcGRhdGVQcm9kdWN0UmVzcG9uc2UiEZACApLbGAoIAlICCAViAggDEnIKDFJlc2VydmVTdG9jaxIkLnNob3AucHJvZHVjdC52MS5SZXNlcnZlU3RvY2tSZXF1ZXN0GiUuc2hvcC5wcm9kdWN0LnYxLlJlc2VydmVTdG9ja1Jlc3BvbnNlIhWQAgKS2xgOCAFSAggGYgYIAzICCAISbwoLQ29tbWl0U3RvY2sSIy5zaG9wLnByb2R1Y3QudjEuQ29tbWl0U3RvY2tSZXF1ZXN0GiQuc2hvcC5wcm9kdWN0LnYxLkNvbW1pdFN0b2NrUmVzcG9uc2UiFZACApLbGA4IAVICCAZiBggDMgIIAhJyCgxSZWxlYXNlU3RvY2sSJC5zaG9wLnByb2R1Y3QudjEuUmVsZWFzZVN0b2NrUmVxdWVzdBolLnNob3AucHJvZHVjdC52MS5SZWxlYXNlU3RvY2tSZXNwb25zZSIVkAICktsYDggBUgIIBmIGCAMyAggCEmwKCldhdGNoU3RvY2sSIi5zaG9wLnByb2R1Y3QudjEuV2F0Y2hTdG9ja1JlcXVlc3QaIy5zaG9wLnByb2R1Y3QudjEuV2F0Y2hTdG9ja1Jlc3BvbnNlIhOQAgGS2xgMCAOCAQMIkBxiAggDMAEScwoOSW1wb3J0UHJvZHVjdHMSJi5zaG9wLnByb2R1Y3QudjEuSW1wb3J0UHJvZHVjdHNSZXF1ZXN0Gicuc2hvcC5wcm9kdWN0LnYxLkltcG9ydFByb2R1Y3RzUmVzcG9uc2UiDpACApLbGAcIBIIBAgg8KAEajwHa8xhQCgdyYXRpbmdzEgZyZXZpZXcaG3Nob3AucmV2aWV3LnYxLlJldmlld1Bvc3RlZBocc2hvcC5yZXZpZXcudjEuUmV2aWV3UmVtb3ZlZCACOALa8xg3Cghjb21tYW5kcxIHcHJvZHVjdBoec2hvcC5wcm9kdWN0LnYxLlJlc3RvY2tQcm9kdWN0IAFIAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_product_v1_product]);
+  fileDesc("CiVzaG9wL3Byb2R1Y3QvdjEvcHJvZHVjdF9zZXJ2aWNlLnByb3RvEg9zaG9wLnByb2R1Y3QudjEiagoRR2V0UHJvZHVjdFJlcXVlc3QSMAoKcHJvZHVjdF9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIjChJtaW5fcmF0aW5nX3ZlcnNpb24YAiABKAVCB7pIBBoCKAAiPwoSR2V0UHJvZHVjdFJlc3BvbnNlEikKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCJVChdCYXRjaEdldFByb2R1Y3RzUmVxdWVzdBI6Cgtwcm9kdWN0X2lkcxgBIAMoCUIlukgikgEfCAEQZCIZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JCJGChhCYXRjaEdldFByb2R1Y3RzUmVzcG9uc2USKgoIcHJvZHVjdHMYASADKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCJrChNMaXN0UHJvZHVjdHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBIXCgVxdWVyeRgDIAEoCUIIukgFcgMYyAEiWwoUTGlzdFByb2R1Y3RzUmVzcG9uc2USKgoIcHJvZHVjdHMYASADKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifQoUQ3JlYXRlUHJvZHVjdFJlcXVlc3QSMQoHcHJvZHVjdBgBIAEoCzIYLnNob3AucHJvZHVjdC52MS5Qcm9kdWN0Qga6SAPIAQESMgoKcmVxdWVzdF9pZBgCIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy46LV17MCw2NH0kIkIKFUNyZWF0ZVByb2R1Y3RSZXNwb25zZRIpCgdwcm9kdWN0GAEgASgLMhguc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3QiygIKFFVwZGF0ZVByb2R1Y3RSZXF1ZXN0EjEKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdEIGukgD2AEDEv4BCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCzAG6SMgBugHBAQoRdXBkYXRlX21hc2sucGF0aHMSQW5hbWUgb25lIG9yIG1vcmUgb2Y6IG5hbWUsIGRlc2NyaXB0aW9uLCBwcmljZSwgYXZhaWxhYmxlX3N0b2NrLCAqGml0aGlzLnBhdGhzLnNpemUoKSA+IDAgJiYgdGhpcy5wYXRocy5hbGwocCwgcCBpbiBbJ25hbWUnLCAnZGVzY3JpcHRpb24nLCAncHJpY2UnLCAnYXZhaWxhYmxlX3N0b2NrJywgJyonXSnIAQEiQgoVVXBkYXRlUHJvZHVjdFJlc3BvbnNlEikKB3Byb2R1Y3QYASABKAsyGC5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdCLbAQoTUmVzZXJ2ZVN0b2NrUmVxdWVzdBIuCghvcmRlcl9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBKTAQoFbGluZXMYAiADKAsyGi5zaG9wLnByb2R1Y3QudjEuU3RvY2tMaW5lQmi6SGW6AVsKDGxpbmVzLnVuaXF1ZRInZWFjaCBwcm9kdWN0IG1heSBzdGFuZCBpbiBvbmUgbGluZSBvbmx5GiJ0aGlzLm1hcChsLCBsLnByb2R1Y3RfaWQpLnVuaXF1ZSgpkgEECAEQZCJJChRSZXNlcnZlU3RvY2tSZXNwb25zZRIxCgtyZXNlcnZhdGlvbhgBIAEoCzIcLnNob3AucHJvZHVjdC52MS5SZXNlcnZhdGlvbiJEChJDb21taXRTdG9ja1JlcXVlc3QSLgoIb3JkZXJfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiSAoTQ29tbWl0U3RvY2tSZXNwb25zZRIxCgtyZXNlcnZhdGlvbhgBIAEoCzIcLnNob3AucHJvZHVjdC52MS5SZXNlcnZhdGlvbiJFChNSZWxlYXNlU3RvY2tSZXF1ZXN0Ei4KCG9yZGVyX2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kIkkKFFJlbGVhc2VTdG9ja1Jlc3BvbnNlEjEKC3Jlc2VydmF0aW9uGAEgASgLMhwuc2hvcC5wcm9kdWN0LnYxLlJlc2VydmF0aW9uIlEKEVdhdGNoU3RvY2tSZXF1ZXN0EjwKC3Byb2R1Y3RfaWRzGAEgAygJQie6SCSSASEIARBkGAEiGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiQQoSV2F0Y2hTdG9ja1Jlc3BvbnNlEhIKCnByb2R1Y3RfaWQYASABKAkSFwoPYXZhaWxhYmxlX3N0b2NrGAIgASgFIkoKFUltcG9ydFByb2R1Y3RzUmVxdWVzdBIxCgdwcm9kdWN0GAEgASgLMhguc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3RCBrpIA9gBAyKVAQoWSW1wb3J0UHJvZHVjdHNSZXNwb25zZRIVCg1jcmVhdGVkX2NvdW50GAEgASgFEhUKDXVwZGF0ZWRfY291bnQYAiABKAUSFAoMZmFpbGVkX2NvdW50GAMgASgFEjcKBmVycm9ycxgEIAMoCzInLnNob3AucHJvZHVjdC52MS5JbXBvcnRQcm9kdWN0c1Jvd0Vycm9yIl0KFkltcG9ydFByb2R1Y3RzUm93RXJyb3ISCwoDcm93GAEgASgFEhIKCnByb2R1Y3RfaWQYAiABKAkSDQoFZmllbGQYAyABKAkSEwoLZGVzY3JpcHRpb24YBCABKAkiUAoRTGlzdFByaWNlc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIlwKEkxpc3RQcmljZXNSZXNwb25zZRItCgZwcmljZXMYASADKAsyHS5zaG9wLnByb2R1Y3QudjEuUHJvZHVjdFByaWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJWCgxQcm9kdWN0UHJpY2USEgoKcHJvZHVjdF9pZBgBIAEoCRIhCgVwcmljZRgCIAEoCzISLmdvb2dsZS50eXBlLk1vbmV5Eg8KB3ZlcnNpb24YAyABKAUy3A0KDlByb2R1Y3RTZXJ2aWNlEqYBCgpHZXRQcm9kdWN0EiIuc2hvcC5wcm9kdWN0LnYxLkdldFByb2R1Y3RSZXF1ZXN0GiMuc2hvcC5wcm9kdWN0LnYxLkdldFByb2R1Y3RSZXNwb25zZSJPkAIBktsYIQgCUgIIAnINCgIIARICCAQaAwisAnoCCAFiBggDMgIIAaLbGAIIAYLT5JMCGxIZL3YxL3Byb2R1Y3RzL3twcm9kdWN0X2lkfRKtAQoQQmF0Y2hHZXRQcm9kdWN0cxIoLnNob3AucHJvZHVjdC52MS5CYXRjaEdldFByb2R1Y3RzUmVxdWVzdBopLnNob3AucHJvZHVjdC52MS5CYXRjaEdldFByb2R1Y3RzUmVzcG9uc2UiRJACAZLbGBoIAlICCAN6CggBEgYQgMq17gFiBggDMgIIAaLbGAIIAYLT5JMCFxIVL3YxL3Byb2R1Y3RzOmJhdGNoR2V0EogBCgxMaXN0UHJvZHVjdHMSJC5zaG9wLnByb2R1Y3QudjEuTGlzdFByb2R1Y3RzUmVxdWVzdBolLnNob3AucHJvZHVjdC52MS5MaXN0UHJvZHVjdHNSZXNwb25zZSIrkAIBktsYCggDUgIIA2ICCAKi2xgCCAGC0+STAg4SDC92MS9wcm9kdWN0cxKgAQoNQ3JlYXRlUHJvZHVjdBIlLnNob3AucHJvZHVjdC52MS5DcmVhdGVQcm9kdWN0UmVxdWVzdBomLnNob3AucHJvZHVjdC52MS5DcmVhdGVQcm9kdWN0UmVzcG9uc2UiQJACAJLbGBYIAhIKcmVxdWVzdF9pZFICCAViAggDotsYAggEgtPkkwIXOgdwcm9kdWN0IgwvdjEvcHJvZHVjdHMSqQEKDVVwZGF0ZVByb2R1Y3QSJS5zaG9wLnByb2R1Y3QudjEuVXBkYXRlUHJvZHVjdFJlcXVlc3QaJi5zaG9wLnByb2R1Y3QudjEuVXBkYXRlUHJvZHVjdFJlc3BvbnNlIkmQAgKS2xgKCAJSAggFYgIIA6LbGAIIBILT5JMCLDoHcHJvZHVjdDIhL3YxL3Byb2R1Y3RzL3twcm9kdWN0LnByb2R1Y3RfaWR9EngKDFJlc2VydmVTdG9jaxIkLnNob3AucHJvZHVjdC52MS5SZXNlcnZlU3RvY2tSZXF1ZXN0GiUuc2hvcC5wcm9kdWN0LnYxLlJlc2VydmVTdG9ja1Jlc3BvbnNlIhuQAgKS2xgOCAFSAggGYgYIAzICCAKi2xgCCAUSdQoLQ29tbWl0U3RvY2sSIy5zaG9wLnByb2R1Y3QudjEuQ29tbWl0U3RvY2tSZXF1ZXN0GiQuc2hvcC5wcm9kdWN0LnYxLkNvbW1pdFN0b2NrUmVzcG9uc2UiG5ACApLbGA4IAVICCAZiBggDMgIIAqLbGAIIBRJ4CgxSZWxlYXNlU3RvY2sSJC5zaG9wLnByb2R1Y3QudjEuUmVsZWFzZVN0b2NrUmVxdWVzdBolLnNob3AucHJvZHVjdC52MS5SZWxlYXNlU3RvY2tSZXNwb25zZSIbkAICktsYDggBUgIIBmIGCAMyAggCotsYAggFEpEBCgpXYXRjaFN0b2NrEiIuc2hvcC5wcm9kdWN0LnYxLldhdGNoU3RvY2tSZXF1ZXN0GiMuc2hvcC5wcm9kdWN0LnYxLldhdGNoU3RvY2tSZXNwb25zZSI4kAIBktsYDAgDggEDCJAcYgIIA6LbGAIIAYLT5JMCGRIXL3YxL3Byb2R1Y3RzOndhdGNoU3RvY2swARKXAQoOSW1wb3J0UHJvZHVjdHMSJi5zaG9wLnByb2R1Y3QudjEuSW1wb3J0UHJvZHVjdHNSZXF1ZXN0Gicuc2hvcC5wcm9kdWN0LnYxLkltcG9ydFByb2R1Y3RzUmVzcG9uc2UiMpACApLbGAcIBIIBAgg8otsYAggEgtPkkwIYOgEqIhMvdjEvcHJvZHVjdHM6aW1wb3J0KAESbgoKTGlzdFByaWNlcxIiLnNob3AucHJvZHVjdC52MS5MaXN0UHJpY2VzUmVxdWVzdBojLnNob3AucHJvZHVjdC52MS5MaXN0UHJpY2VzUmVzcG9uc2UiF5ACAZLbGAoIA1ICCAViAggDotsYAggFGo0B2vMYTgoHcmF0aW5ncxIGcmV2aWV3GhtzaG9wLnJldmlldy52MS5SZXZpZXdQb3N0ZWQaHHNob3AucmV2aWV3LnYxLlJldmlld1JlbW92ZWQgAtrzGDcKCGNvbW1hbmRzEgdwcm9kdWN0Gh5zaG9wLnByb2R1Y3QudjEuUmVzdG9ja1Byb2R1Y3QgAUgCYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_field_mask, file_google_type_money, file_mesh_auth_v1_auth, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_product_v1_product]);
 
 /**
  * GetProductRequest asks for one product.
@@ -953,6 +957,167 @@ export const ImportProductsRowErrorSchema: GenMessage<ImportProductsRowError, {j
   messageDesc(file_shop_product_v1_product_service, 20);
 
 /**
+ * ListPricesRequest asks for a page of prices.
+ *
+ * @generated from message shop.product.v1.ListPricesRequest
+ */
+export type ListPricesRequest = Message<"shop.product.v1.ListPricesRequest"> & {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * ListPricesRequest asks for a page of prices.
+ *
+ * @generated from message shop.product.v1.ListPricesRequest
+ */
+export type ListPricesRequestJson = {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message shop.product.v1.ListPricesRequest.
+ * Use `create(ListPricesRequestSchema)` to create a new message.
+ */
+export const ListPricesRequestSchema: GenMessage<ListPricesRequest, {jsonType: ListPricesRequestJson}> = /*@__PURE__*/
+  messageDesc(file_shop_product_v1_product_service, 21);
+
+/**
+ * ListPricesResponse is a page of prices.
+ *
+ * @generated from message shop.product.v1.ListPricesResponse
+ */
+export type ListPricesResponse = Message<"shop.product.v1.ListPricesResponse"> & {
+  /**
+   * The prices, by product.
+   *
+   * @generated from field: repeated shop.product.v1.ProductPrice prices = 1;
+   */
+  prices: ProductPrice[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * ListPricesResponse is a page of prices.
+ *
+ * @generated from message shop.product.v1.ListPricesResponse
+ */
+export type ListPricesResponseJson = {
+  /**
+   * The prices, by product.
+   *
+   * @generated from field: repeated shop.product.v1.ProductPrice prices = 1;
+   */
+  prices?: ProductPriceJson[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message shop.product.v1.ListPricesResponse.
+ * Use `create(ListPricesResponseSchema)` to create a new message.
+ */
+export const ListPricesResponseSchema: GenMessage<ListPricesResponse, {jsonType: ListPricesResponseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_product_v1_product_service, 22);
+
+/**
+ * ProductPrice is what a product costs.
+ *
+ * @generated from message shop.product.v1.ProductPrice
+ */
+export type ProductPrice = Message<"shop.product.v1.ProductPrice"> & {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId: string;
+
+  /**
+   * The price of one piece.
+   *
+   * @generated from field: google.type.Money price = 2;
+   */
+  price?: Money | undefined;
+
+  /**
+   * The number of the product's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 3;
+   */
+  version: number;
+};
+
+/**
+ * ProductPrice is what a product costs.
+ *
+ * @generated from message shop.product.v1.ProductPrice
+ */
+export type ProductPriceJson = {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId?: string;
+
+  /**
+   * The price of one piece.
+   *
+   * @generated from field: google.type.Money price = 2;
+   */
+  price?: MoneyJson;
+
+  /**
+   * The number of the product's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 3;
+   */
+  version?: number;
+};
+
+/**
+ * Describes the message shop.product.v1.ProductPrice.
+ * Use `create(ProductPriceSchema)` to create a new message.
+ */
+export const ProductPriceSchema: GenMessage<ProductPrice, {jsonType: ProductPriceJson}> = /*@__PURE__*/
+  messageDesc(file_shop_product_v1_product_service, 23);
+
+/**
  * ProductService owns the catalogue, prices and stock.
  *
  * @generated from service shop.product.v1.ProductService
@@ -1057,6 +1222,16 @@ export const ProductService: GenService<{
     methodKind: "client_streaming";
     input: typeof ImportProductsRequestSchema;
     output: typeof ImportProductsResponseSchema;
+  },
+  /**
+   * ListPrices lists what each product costs, by product, for services that keep a replica of it.
+   *
+   * @generated from rpc shop.product.v1.ProductService.ListPrices
+   */
+  listPrices: {
+    methodKind: "unary";
+    input: typeof ListPricesRequestSchema;
+    output: typeof ListPricesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_shop_product_v1_product_service, 0);

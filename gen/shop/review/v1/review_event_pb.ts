@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/review/v1/review_event.proto.
  */
 export const file_shop_review_v1_review_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaG9wL3Jldmlldy92MS9yZXZpZXdfZXZlbnQucHJvdG8SDnNob3AucmV2aWV3LnYxIoABCgxSZXZpZXdQb3N0ZWQSEgoKcHJvZHVjdF9pZBgBIAEoCRIRCglyZXZpZXdfaWQYAiABKAkSEwoLY3VzdG9tZXJfaWQYAyABKAkSDgoGcmF0aW5nGAQgASgFOiTK8xggCAESBnJldmlldxoGcmV2aWV3Kgpwcm9kdWN0X2lkMAIibAoNUmV2aWV3UmVtb3ZlZBISCgpwcm9kdWN0X2lkGAEgASgJEhEKCXJldmlld19pZBgCIAEoCRIOCgZyYXRpbmcYAyABKAU6JMrzGCAIARIGcmV2aWV3GgZyZXZpZXcqCnByb2R1Y3RfaWQwAkIc0vMYGAoKRVZUX1JFVklFVxIECID1JBiAgICAAWIGcHJvdG8z", [file_mesh_event_v1_event]);
+  fileDesc("CiFzaG9wL3Jldmlldy92MS9yZXZpZXdfZXZlbnQucHJvdG8SDnNob3AucmV2aWV3LnYxIpQBCgxSZXZpZXdQb3N0ZWQSEgoKcHJvZHVjdF9pZBgBIAEoCRIRCglyZXZpZXdfaWQYAiABKAkSEwoLY3VzdG9tZXJfaWQYAyABKAkSDgoGcmF0aW5nGAQgASgFEhIKCmhhbGZfc3RhcnMYBSABKAU6JMrzGCAIARIGcmV2aWV3GgZyZXZpZXcqCnByb2R1Y3RfaWQwAiKAAQoNUmV2aWV3UmVtb3ZlZBISCgpwcm9kdWN0X2lkGAEgASgJEhEKCXJldmlld19pZBgCIAEoCRIOCgZyYXRpbmcYAyABKAUSEgoKaGFsZl9zdGFycxgEIAEoBTokyvMYIAgBEgZyZXZpZXcaBnJldmlldyoKcHJvZHVjdF9pZDACQhzS8xgYCgpFVlRfUkVWSUVXEgQIgPUkGICAgIABYgZwcm90bzM", [file_mesh_event_v1_event]);
 
 /**
  * ReviewPosted says that a buyer has reviewed a product.
@@ -41,11 +41,18 @@ export type ReviewPosted = Message<"shop.review.v1.ReviewPosted"> & {
   customerId: string;
 
   /**
-   * 1 to 5.
+   * 1 to 5: half_stars in whole stars, a half counted as one. For who does not know half_stars.
    *
    * @generated from field: int32 rating = 4;
    */
   rating: number;
+
+  /**
+   * 2 (one star) to 10 (five stars). 0 in events from before there were halves: then it is twice the rating.
+   *
+   * @generated from field: int32 half_stars = 5;
+   */
+  halfStars: number;
 };
 
 /**
@@ -76,11 +83,18 @@ export type ReviewPostedJson = {
   customerId?: string;
 
   /**
-   * 1 to 5.
+   * 1 to 5: half_stars in whole stars, a half counted as one. For who does not know half_stars.
    *
    * @generated from field: int32 rating = 4;
    */
   rating?: number;
+
+  /**
+   * 2 (one star) to 10 (five stars). 0 in events from before there were halves: then it is twice the rating.
+   *
+   * @generated from field: int32 half_stars = 5;
+   */
+  halfStars?: number;
 };
 
 /**
@@ -111,11 +125,18 @@ export type ReviewRemoved = Message<"shop.review.v1.ReviewRemoved"> & {
   reviewId: string;
 
   /**
-   * The rating that it gave.
+   * The rating that it gave, in whole stars, as in ReviewPosted.
    *
    * @generated from field: int32 rating = 3;
    */
   rating: number;
+
+  /**
+   * The rating that it gave, in half stars, as in ReviewPosted.
+   *
+   * @generated from field: int32 half_stars = 4;
+   */
+  halfStars: number;
 };
 
 /**
@@ -139,11 +160,18 @@ export type ReviewRemovedJson = {
   reviewId?: string;
 
   /**
-   * The rating that it gave.
+   * The rating that it gave, in whole stars, as in ReviewPosted.
    *
    * @generated from field: int32 rating = 3;
    */
   rating?: number;
+
+  /**
+   * The rating that it gave, in half stars, as in ReviewPosted.
+   *
+   * @generated from field: int32 half_stars = 4;
+   */
+  halfStars?: number;
 };
 
 /**

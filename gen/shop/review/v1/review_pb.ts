@@ -44,7 +44,7 @@ export type Review = Message<"shop.review.v1.Review"> & {
   customerId: string;
 
   /**
-   * 1 (worst) to 5 (best).
+   * 1 (worst) to 5 (best). A half star, as shop.review.v2 has them, counts as a whole one here.
    *
    * @generated from field: int32 rating = 4;
    */
@@ -100,7 +100,7 @@ export type ReviewJson = {
   customerId?: string;
 
   /**
-   * 1 (worst) to 5 (best).
+   * 1 (worst) to 5 (best). A half star, as shop.review.v2 has them, counts as a whole one here.
    *
    * @generated from field: int32 rating = 4;
    */

@@ -5,7 +5,10 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import { file_mesh_auth_v1_auth } from "../../../mesh/auth/v1/auth_pb.ts";
 import { file_mesh_event_v1_event } from "../../../mesh/event/v1/event_pb.ts";
+import { file_mesh_policy_v1_deprecation } from "../../../mesh/policy/v1/deprecation_pb.ts";
 import { file_mesh_policy_v1_policy } from "../../../mesh/policy/v1/policy_pb.ts";
 import type { Product, ProductJson, Rating, RatingJson } from "../../product/v1/product_pb.ts";
 import { file_shop_product_v1_product } from "../../product/v1/product_pb.ts";
@@ -17,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/review/v1/review_service.proto.
  */
 export const file_shop_review_v1_review_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNzaG9wL3Jldmlldy92MS9yZXZpZXdfc2VydmljZS5wcm90bxIOc2hvcC5yZXZpZXcudjEi+gEKE0NyZWF0ZVJldmlld1JlcXVlc3QSMAoKcHJvZHVjdF9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIxCgtjdXN0b21lcl9pZBgCIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIZCgZyYXRpbmcYAyABKAVCCbpIBhoEGAUoARIXCgV0aXRsZRgEIAEoCUIIukgFcgMYyAESFgoEYm9keRgFIAEoCUIIukgFcgMYiCcSMgoKcmVxdWVzdF9pZBgGIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy46LV17MCw2NH0kIlYKFENyZWF0ZVJldmlld1Jlc3BvbnNlEiYKBnJldmlldxgBIAEoCzIWLnNob3AucmV2aWV3LnYxLlJldmlldxIWCg5yYXRpbmdfdmVyc2lvbhgCIAEoBSJDChBHZXRSZXZpZXdSZXF1ZXN0Ei8KCXJldmlld19pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JCI7ChFHZXRSZXZpZXdSZXNwb25zZRImCgZyZXZpZXcYASABKAsyFi5zaG9wLnJldmlldy52MS5SZXZpZXcigwEKEkxpc3RSZXZpZXdzUmVxdWVzdBIwCgpwcm9kdWN0X2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJXChNMaXN0UmV2aWV3c1Jlc3BvbnNlEicKB3Jldmlld3MYASADKAsyFi5zaG9wLnJldmlldy52MS5SZXZpZXcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkYKE0RlbGV0ZVJldmlld1JlcXVlc3QSLwoJcmV2aWV3X2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kIhYKFERlbGV0ZVJldmlld1Jlc3BvbnNlIk0KGUdldFJldmlld2VkUHJvZHVjdFJlcXVlc3QSMAoKcHJvZHVjdF9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JCKZAQoaR2V0UmV2aWV3ZWRQcm9kdWN0UmVzcG9uc2USKQoHcHJvZHVjdBgBIAEoCzIYLnNob3AucHJvZHVjdC52MS5Qcm9kdWN0EicKB3Jldmlld3MYAiADKAsyFi5zaG9wLnJldmlldy52MS5SZXZpZXcSJwoGcmF0aW5nGAMgASgLMhcuc2hvcC5wcm9kdWN0LnYxLlJhdGluZzL+BAoNUmV2aWV3U2VydmljZRJ4CgxDcmVhdGVSZXZpZXcSIy5zaG9wLnJldmlldy52MS5DcmVhdGVSZXZpZXdSZXF1ZXN0GiQuc2hvcC5yZXZpZXcudjEuQ3JlYXRlUmV2aWV3UmVzcG9uc2UiHZACAJLbGBYIAhIKcmVxdWVzdF9pZFICCAViAggDEmMKCUdldFJldmlldxIgLnNob3AucmV2aWV3LnYxLkdldFJldmlld1JlcXVlc3QaIS5zaG9wLnJldmlldy52MS5HZXRSZXZpZXdSZXNwb25zZSIRkAIBktsYCggCUgIIAmICCAMSaQoLTGlzdFJldmlld3MSIi5zaG9wLnJldmlldy52MS5MaXN0UmV2aWV3c1JlcXVlc3QaIy5zaG9wLnJldmlldy52MS5MaXN0UmV2aWV3c1Jlc3BvbnNlIhGQAgGS2xgKCANSAggDYgIIAhJsCgxEZWxldGVSZXZpZXcSIy5zaG9wLnJldmlldy52MS5EZWxldGVSZXZpZXdSZXF1ZXN0GiQuc2hvcC5yZXZpZXcudjEuRGVsZXRlUmV2aWV3UmVzcG9uc2UiEZACApLbGAoIAlICCAViAggDEn4KEkdldFJldmlld2VkUHJvZHVjdBIpLnNob3AucmV2aWV3LnYxLkdldFJldmlld2VkUHJvZHVjdFJlcXVlc3QaKi5zaG9wLnJldmlldy52MS5HZXRSZXZpZXdlZFByb2R1Y3RSZXNwb25zZSIRkAIBktsYCggDUgIIA2ICCAIaNdrzGDEKBmJ1eWVycxIFb3JkZXIaHHNob3Aub3JkZXIudjEuT3JkZXJDb25maXJtZWQgAjgCYgZwcm90bzM", [file_buf_validate_validate, file_mesh_event_v1_event, file_mesh_policy_v1_policy, file_shop_product_v1_product, file_shop_review_v1_review]);
+  fileDesc("CiNzaG9wL3Jldmlldy92MS9yZXZpZXdfc2VydmljZS5wcm90bxIOc2hvcC5yZXZpZXcudjEi+gEKE0NyZWF0ZVJldmlld1JlcXVlc3QSMAoKcHJvZHVjdF9pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIxCgtjdXN0b21lcl9pZBgCIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JBIZCgZyYXRpbmcYAyABKAVCCbpIBhoEGAUoARIXCgV0aXRsZRgEIAEoCUIIukgFcgMYyAESFgoEYm9keRgFIAEoCUIIukgFcgMYiCcSMgoKcmVxdWVzdF9pZBgGIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy46LV17MCw2NH0kIlYKFENyZWF0ZVJldmlld1Jlc3BvbnNlEiYKBnJldmlldxgBIAEoCzIWLnNob3AucmV2aWV3LnYxLlJldmlldxIWCg5yYXRpbmdfdmVyc2lvbhgCIAEoBSJDChBHZXRSZXZpZXdSZXF1ZXN0Ei8KCXJldmlld19pZBgBIAEoCUIcukgZchcyFV5bQS1aYS16MC05Xy1dezEsNjR9JCI7ChFHZXRSZXZpZXdSZXNwb25zZRImCgZyZXZpZXcYASABKAsyFi5zaG9wLnJldmlldy52MS5SZXZpZXcigwEKEkxpc3RSZXZpZXdzUmVxdWVzdBIwCgpwcm9kdWN0X2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJXChNMaXN0UmV2aWV3c1Jlc3BvbnNlEicKB3Jldmlld3MYASADKAsyFi5zaG9wLnJldmlldy52MS5SZXZpZXcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlEKEkxpc3RSYXRpbmdzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiXwoTTGlzdFJhdGluZ3NSZXNwb25zZRIvCgdyYXRpbmdzGAEgAygLMh4uc2hvcC5yZXZpZXcudjEuUHJvZHVjdFJhdGluZ3MSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlEKDlByb2R1Y3RSYXRpbmdzEhIKCnByb2R1Y3RfaWQYASABKAkSCwoDc3VtGAIgASgDEg0KBWNvdW50GAMgASgFEg8KB3ZlcnNpb24YBCABKAUiRgoTRGVsZXRlUmV2aWV3UmVxdWVzdBIvCglyZXZpZXdfaWQYASABKAlCHLpIGXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQiFgoURGVsZXRlUmV2aWV3UmVzcG9uc2UiTQoZR2V0UmV2aWV3ZWRQcm9kdWN0UmVxdWVzdBIwCgpwcm9kdWN0X2lkGAEgASgJQhy6SBlyFzIVXltBLVphLXowLTlfLV17MSw2NH0kIpkBChpHZXRSZXZpZXdlZFByb2R1Y3RSZXNwb25zZRIpCgdwcm9kdWN0GAEgASgLMhguc2hvcC5wcm9kdWN0LnYxLlByb2R1Y3QSJwoHcmV2aWV3cxgCIAMoCzIWLnNob3AucmV2aWV3LnYxLlJldmlldxInCgZyYXRpbmcYAyABKAsyFy5zaG9wLnByb2R1Y3QudjEuUmF0aW5nMrAICg1SZXZpZXdTZXJ2aWNlEroBCgxDcmVhdGVSZXZpZXcSIy5zaG9wLnJldmlldy52MS5DcmVhdGVSZXZpZXdSZXF1ZXN0GiQuc2hvcC5yZXZpZXcudjEuQ3JlYXRlUmV2aWV3UmVzcG9uc2UiX4gCAZACAJLbGBYIAhIKcmVxdWVzdF9pZFICCAViAggDotsYDwgDEgtjdXN0b21lcl9pZILT5JMCJjoBKiIhL3YxL3Byb2R1Y3RzL3twcm9kdWN0X2lkfS9yZXZpZXdzEosBCglHZXRSZXZpZXcSIC5zaG9wLnJldmlldy52MS5HZXRSZXZpZXdSZXF1ZXN0GiEuc2hvcC5yZXZpZXcudjEuR2V0UmV2aWV3UmVzcG9uc2UiOYgCAZACAZLbGAoIAlICCAJiAggDotsYAggBgtPkkwIZEhcvdjEvcmV2aWV3cy97cmV2aWV3X2lkfRKbAQoLTGlzdFJldmlld3MSIi5zaG9wLnJldmlldy52MS5MaXN0UmV2aWV3c1JlcXVlc3QaIy5zaG9wLnJldmlldy52MS5MaXN0UmV2aWV3c1Jlc3BvbnNlIkOIAgGQAgGS2xgKCANSAggDYgIIAqLbGAIIAYLT5JMCIxIhL3YxL3Byb2R1Y3RzL3twcm9kdWN0X2lkfS9yZXZpZXdzEnIKC0xpc3RSYXRpbmdzEiIuc2hvcC5yZXZpZXcudjEuTGlzdFJhdGluZ3NSZXF1ZXN0GiMuc2hvcC5yZXZpZXcudjEuTGlzdFJhdGluZ3NSZXNwb25zZSIaiAIBkAIBktsYCggDUgIIBWICCAOi2xgCCAUSlgEKDERlbGV0ZVJldmlldxIjLnNob3AucmV2aWV3LnYxLkRlbGV0ZVJldmlld1JlcXVlc3QaJC5zaG9wLnJldmlldy52MS5EZWxldGVSZXZpZXdSZXNwb25zZSI7iAIBkAICktsYCggCUgIIBWICCAOi2xgECAMYAYLT5JMCGSoXL3YxL3Jldmlld3Mve3Jldmlld19pZH0SsQEKEkdldFJldmlld2VkUHJvZHVjdBIpLnNob3AucmV2aWV3LnYxLkdldFJldmlld2VkUHJvZHVjdFJlcXVlc3QaKi5zaG9wLnJldmlldy52MS5HZXRSZXZpZXdlZFByb2R1Y3RSZXNwb25zZSJEiAIBkAIBktsYCggDUgIIA2ICCAKi2xgCCAGC0+STAiQSIi92MS9wcm9kdWN0cy97cHJvZHVjdF9pZH06cmV2aWV3ZWQadZrbGD4KCjIwMjYtMTItMDESCjIwMjctMTItMDEaJGh0dHBzOi8vc2hvcC5leGFtcGxlL2RvY3MvcmV2aWV3cy12MtrzGC8KBmJ1eWVycxIFb3JkZXIaHHNob3Aub3JkZXIudjEuT3JkZXJDb25maXJtZWQgAmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_mesh_auth_v1_auth, file_mesh_event_v1_event, file_mesh_policy_v1_deprecation, file_mesh_policy_v1_policy, file_shop_product_v1_product, file_shop_review_v1_review]);
 
 /**
  * CreateReviewRequest carries a new review.
@@ -356,6 +359,181 @@ export const ListReviewsResponseSchema: GenMessage<ListReviewsResponse, {jsonTyp
   messageDesc(file_shop_review_v1_review_service, 5);
 
 /**
+ * ListRatingsRequest asks for a page of ratings.
+ *
+ * @generated from message shop.review.v1.ListRatingsRequest
+ */
+export type ListRatingsRequest = Message<"shop.review.v1.ListRatingsRequest"> & {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * ListRatingsRequest asks for a page of ratings.
+ *
+ * @generated from message shop.review.v1.ListRatingsRequest
+ */
+export type ListRatingsRequestJson = {
+  /**
+   * How many at most. Defaults to 50; more than 100 gives 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * Where to go on: next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message shop.review.v1.ListRatingsRequest.
+ * Use `create(ListRatingsRequestSchema)` to create a new message.
+ */
+export const ListRatingsRequestSchema: GenMessage<ListRatingsRequest, {jsonType: ListRatingsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_shop_review_v1_review_service, 6);
+
+/**
+ * ListRatingsResponse is a page of ratings.
+ *
+ * @generated from message shop.review.v1.ListRatingsResponse
+ */
+export type ListRatingsResponse = Message<"shop.review.v1.ListRatingsResponse"> & {
+  /**
+   * The ratings, by product. A product whose reviews were all removed is among them.
+   *
+   * @generated from field: repeated shop.review.v1.ProductRatings ratings = 1;
+   */
+  ratings: ProductRatings[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * ListRatingsResponse is a page of ratings.
+ *
+ * @generated from message shop.review.v1.ListRatingsResponse
+ */
+export type ListRatingsResponseJson = {
+  /**
+   * The ratings, by product. A product whose reviews were all removed is among them.
+   *
+   * @generated from field: repeated shop.review.v1.ProductRatings ratings = 1;
+   */
+  ratings?: ProductRatingsJson[];
+
+  /**
+   * Where to go on. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message shop.review.v1.ListRatingsResponse.
+ * Use `create(ListRatingsResponseSchema)` to create a new message.
+ */
+export const ListRatingsResponseSchema: GenMessage<ListRatingsResponse, {jsonType: ListRatingsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_shop_review_v1_review_service, 7);
+
+/**
+ * ProductRatings is what the reviews of a product come to.
+ *
+ * @generated from message shop.review.v1.ProductRatings
+ */
+export type ProductRatings = Message<"shop.review.v1.ProductRatings"> & {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId: string;
+
+  /**
+   * The sum of all ratings, each in whole stars.
+   *
+   * @generated from field: int64 sum = 2;
+   */
+  sum: bigint;
+
+  /**
+   * How many reviews there are.
+   *
+   * @generated from field: int32 count = 3;
+   */
+  count: number;
+
+  /**
+   * The number of the product's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 4;
+   */
+  version: number;
+};
+
+/**
+ * ProductRatings is what the reviews of a product come to.
+ *
+ * @generated from message shop.review.v1.ProductRatings
+ */
+export type ProductRatingsJson = {
+  /**
+   * The product.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId?: string;
+
+  /**
+   * The sum of all ratings, each in whole stars.
+   *
+   * @generated from field: int64 sum = 2;
+   */
+  sum?: string;
+
+  /**
+   * How many reviews there are.
+   *
+   * @generated from field: int32 count = 3;
+   */
+  count?: number;
+
+  /**
+   * The number of the product's last event that is in it, as in the header ce-keyseq.
+   *
+   * @generated from field: int32 version = 4;
+   */
+  version?: number;
+};
+
+/**
+ * Describes the message shop.review.v1.ProductRatings.
+ * Use `create(ProductRatingsSchema)` to create a new message.
+ */
+export const ProductRatingsSchema: GenMessage<ProductRatings, {jsonType: ProductRatingsJson}> = /*@__PURE__*/
+  messageDesc(file_shop_review_v1_review_service, 8);
+
+/**
  * DeleteReviewRequest names the review to remove.
  *
  * @generated from message shop.review.v1.DeleteReviewRequest
@@ -388,7 +566,7 @@ export type DeleteReviewRequestJson = {
  * Use `create(DeleteReviewRequestSchema)` to create a new message.
  */
 export const DeleteReviewRequestSchema: GenMessage<DeleteReviewRequest, {jsonType: DeleteReviewRequestJson}> = /*@__PURE__*/
-  messageDesc(file_shop_review_v1_review_service, 6);
+  messageDesc(file_shop_review_v1_review_service, 9);
 
 /**
  * DeleteReviewResponse says that the review is gone.
@@ -411,7 +589,7 @@ export type DeleteReviewResponseJson = {
  * Use `create(DeleteReviewResponseSchema)` to create a new message.
  */
 export const DeleteReviewResponseSchema: GenMessage<DeleteReviewResponse, {jsonType: DeleteReviewResponseJson}> = /*@__PURE__*/
-  messageDesc(file_shop_review_v1_review_service, 7);
+  messageDesc(file_shop_review_v1_review_service, 10);
 
 /**
  * GetReviewedProductRequest asks for a product with its reviews.
@@ -446,7 +624,7 @@ export type GetReviewedProductRequestJson = {
  * Use `create(GetReviewedProductRequestSchema)` to create a new message.
  */
 export const GetReviewedProductRequestSchema: GenMessage<GetReviewedProductRequest, {jsonType: GetReviewedProductRequestJson}> = /*@__PURE__*/
-  messageDesc(file_shop_review_v1_review_service, 8);
+  messageDesc(file_shop_review_v1_review_service, 11);
 
 /**
  * GetReviewedProductResponse carries a product with its reviews.
@@ -509,10 +687,11 @@ export type GetReviewedProductResponseJson = {
  * Use `create(GetReviewedProductResponseSchema)` to create a new message.
  */
 export const GetReviewedProductResponseSchema: GenMessage<GetReviewedProductResponse, {jsonType: GetReviewedProductResponseJson}> = /*@__PURE__*/
-  messageDesc(file_shop_review_v1_review_service, 9);
+  messageDesc(file_shop_review_v1_review_service, 12);
 
 /**
- * ReviewService owns reviews. It learns from confirmed orders who bought what.
+ * ReviewService owns reviews. It learns from confirmed orders who bought what. shop.review.v2 answers from the same reviews in
+ * half stars; here they are rounded up to whole ones.
  *
  * @generated from service shop.review.v1.ReviewService
  */
@@ -521,6 +700,7 @@ export const ReviewService: GenService<{
    * CreateReview posts a review of a buyer. Who has not bought: FAILED_PRECONDITION, reason NOT_A_BUYER. Safe to repeat when request_id is given.
    *
    * @generated from rpc shop.review.v1.ReviewService.CreateReview
+   * @deprecated
    */
   createReview: {
     methodKind: "unary";
@@ -531,6 +711,7 @@ export const ReviewService: GenService<{
    * GetReview returns one review.
    *
    * @generated from rpc shop.review.v1.ReviewService.GetReview
+   * @deprecated
    */
   getReview: {
     methodKind: "unary";
@@ -541,6 +722,7 @@ export const ReviewService: GenService<{
    * ListReviews lists the reviews of a product, newest first.
    *
    * @generated from rpc shop.review.v1.ReviewService.ListReviews
+   * @deprecated
    */
   listReviews: {
     methodKind: "unary";
@@ -548,9 +730,21 @@ export const ReviewService: GenService<{
     output: typeof ListReviewsResponseSchema;
   },
   /**
+   * ListRatings lists what the reviews of each product come to, by product, for services that keep a replica of it.
+   *
+   * @generated from rpc shop.review.v1.ReviewService.ListRatings
+   * @deprecated
+   */
+  listRatings: {
+    methodKind: "unary";
+    input: typeof ListRatingsRequestSchema;
+    output: typeof ListRatingsResponseSchema;
+  },
+  /**
    * DeleteReview removes a review. Repeating it changes nothing.
    *
    * @generated from rpc shop.review.v1.ReviewService.DeleteReview
+   * @deprecated
    */
   deleteReview: {
     methodKind: "unary";
@@ -561,6 +755,7 @@ export const ReviewService: GenService<{
    * GetReviewedProduct returns a product, as ProductService knows it, with its newest reviews.
    *
    * @generated from rpc shop.review.v1.ReviewService.GetReviewedProduct
+   * @deprecated
    */
   getReviewedProduct: {
     methodKind: "unary";

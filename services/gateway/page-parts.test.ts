@@ -1,0 +1,26 @@
+import type { CallOptions } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { systemClock } from "../../mesh/core/clock.ts";
+import { silentLog } from "../../mesh/core/log.ts";
+import { childOf } from "../../mesh/core/trace.ts";
+import { runWork } from "../../mesh/core/work.ts";
+import { pageParts } from "./page-parts.ts";
+
+const context = { requestHeader: new Headers(), signal: new AbortController().signal } as never;
+
+/** How long a part may take whose page has this much time. */
+function timeoutOf(leftMs: number): Promise<number | undefined> {
+  const work = { trace: childOf(undefined), requestId: "r1", deadlineMs: systemClock.now() + leftMs };
+  const ask = async ({ timeoutMs }: CallOptions) => timeoutMs;
+  return runWork(work, () => pageParts(context, silentLog).required("part", ask));
+}
+
+test("a part has less time than its page, so that there is some left to answer in", async () => {
+  expect(await timeoutOf(2_000)).toBeLessThanOrEqual(1_900);
+  expect(await timeoutOf(2_000)).toBeGreaterThan(1_000);
+  expect(await timeoutOf(100)).toBeLessThanOrEqual(80);
+});
+
+test("a page that nobody waits for leaves its parts the time of their contracts", async () => {
+  expect(await timeoutOf(Number.POSITIVE_INFINITY)).toBeUndefined();
+});
