@@ -48,4 +48,11 @@ export function onAbort(signal: AbortSignal, act: () => void): () => void {
   return () => signal.removeEventListener("abort", act);
 }
 
+/** Like {@link onAbort}, for either kind; a LazyAbort tells the last one who asked. */
+export function onEither(ending: AbortSignal | LazyAbort, act: () => void): () => void {
+  if (!(ending instanceof LazyAbort)) return onAbort(ending, act);
+  ending.onAbort(act);
+  return () => ending.onAbort(nothing);
+}
+
 const nothing = () => {};

@@ -7,7 +7,7 @@ import { policies } from "../contract/policy.ts";
 import { statusError, toyMethod } from "../testing/toy-calls.ts";
 import { duration } from "../testing/toy-client.ts";
 import { type Health, healthOf, mayAnswerInstead, mayRetry } from "./classify.ts";
-import { type Delivery, DeliveryError } from "./delivery.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { outcomeOf } from "./outcome.ts";
 import { callerLeft, HEDGE_LOST, overdue, rejection, unusual } from "./rejection.ts";
 

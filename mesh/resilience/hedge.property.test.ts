@@ -15,7 +15,7 @@ import { duration } from "../testing/toy-client.ts";
 import { attemptTimeout } from "./attempt.ts";
 import type { Request } from "./call.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "./delivery.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { hedge } from "./hedge.ts";
 
 const afterMs = fc.nat(200);

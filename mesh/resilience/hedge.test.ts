@@ -29,7 +29,7 @@ import { type Breaker, breaker } from "./breaker.ts";
 import type { Request } from "./call.ts";
 import { circuitBreaker } from "./circuit-breaker.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "./delivery.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { type HedgeOptions, hedge } from "./hedge.ts";
 import { latencies } from "./latency.ts";
 import { outcomeOf } from "./outcome.ts";

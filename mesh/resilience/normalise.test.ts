@@ -12,7 +12,7 @@ import {
   toyMethod,
   unaryRequest,
 } from "../testing/toy-calls.ts";
-import { DeliveryError } from "./delivery.ts";
+import { DeliveryError } from "../core/delivery.ts";
 import { normaliseOutcomes } from "./normalise.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 

@@ -1,5 +1,5 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { type Delivery, DeliveryError, deliveryOf } from "./delivery.ts";
+import { type Delivery, DeliveryError, deliveryOf } from "../core/delivery.ts";
 
 // What Node and undici say of a connection that was never there, or that takes no new calls.
 const NOT_SENT =

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { statusError } from "../testing/toy-calls.ts";
 import { duration } from "../testing/toy-client.ts";
-import { DeliveryError } from "./delivery.ts";
+import { DeliveryError } from "../core/delivery.ts";
 import { outcomeOf, withOutcome } from "./outcome.ts";
 
 const NOTHING_MORE = {

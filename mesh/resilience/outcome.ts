@@ -2,7 +2,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { MESH_DOMAIN } from "../contract/reasons.ts";
-import { type Delivery, deliveryOf } from "./delivery.ts";
+import { type Delivery, deliveryOf } from "../core/delivery.ts";
 
 /** How an attempt or a call ended without a good answer. */
 export interface Outcome {

@@ -16,7 +16,7 @@ import {
 import { duration } from "../testing/toy-client.ts";
 import { attemptTimeout } from "./attempt.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "./delivery.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { retry } from "./retry.ts";
 
 const NOT_BEGUN = ["SHED", "DRAINING", "NOT_PROCESSED"];

@@ -36,7 +36,7 @@ import { toyService } from "../testing/toy-service.ts";
 import { attemptTimeout } from "./attempt.ts";
 import type { Request } from "./call.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "./delivery.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { latencies } from "./latency.ts";
 import { outcomeOf } from "./outcome.ts";
 import { rejection } from "./rejection.ts";

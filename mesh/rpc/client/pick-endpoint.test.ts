@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { servicePolicy } from "../../contract/policy.ts";
-import { DeliveryError } from "../../resilience/delivery.ts";
+import { DeliveryError } from "../../core/delivery.ts";
 import { manualClock } from "../../testing/clock.ts";
 import { refusalOf } from "../../testing/refusal.ts";
 import { fails, scriptedBackend, UNAVAILABLE } from "../../testing/scripted-backend.ts";

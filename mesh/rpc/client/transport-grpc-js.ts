@@ -28,10 +28,10 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../../core/clock.ts";
-import { LazyAbort, onAbort } from "../../core/signal.ts";
+import { type LazyAbort, onEither } from "../../core/signal.ts";
 import type { Endpoint } from "../../discovery/target.ts";
 import { abortKey } from "../../resilience/call.ts";
-import { type Delivery, DeliveryError } from "../../resilience/delivery.ts";
+import { type Delivery, DeliveryError } from "../../core/delivery.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 
 // What connect writes into headers for its own transports; grpc-js writes these itself.
@@ -149,7 +149,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
         },
       ),
     );
-    const ended = ending ? whenAborted(ending, () => call.cancel()) : () => {};
+    const ended = ending ? onEither(ending, () => call.cancel()) : () => {};
     call.on("metadata", (metadata: Metadata) => {
       first = metadata;
     });
@@ -175,12 +175,6 @@ function withoutStack<T>(begin: () => T): T {
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
-}
-
-function whenAborted(ending: AbortSignal | LazyAbort, act: () => void): () => void {
-  if (!(ending instanceof LazyAbort)) return onAbort(ending, act);
-  ending.onAbort(act);
-  return () => ending.onAbort(() => {});
 }
 
 /** The response with its headers, which are made when somebody looks at them: most calls pass without. */

@@ -10,7 +10,7 @@ import type { Policies } from "../../contract/policy.ts";
 import type { Clock } from "../../core/clock.ts";
 import { currentWork } from "../../core/work.ts";
 import { type AdmissionState, admission } from "../../resilience/admission.ts";
-import { DeliveryError } from "../../resilience/delivery.ts";
+import { DeliveryError } from "../../core/delivery.ts";
 import { gradient2 } from "../../resilience/limiter.ts";
 import { serviceTimes } from "../../resilience/service-time.ts";
 import { toConnectError } from "../../rpc/errors.ts";
