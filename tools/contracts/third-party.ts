@@ -15,6 +15,7 @@ const copies = [
       "google/api/http.proto": "google/api/http.proto",
       "google/rpc/code.proto": "google/rpc/code.proto",
       "google/rpc/error_details.proto": "google/rpc/error_details.proto",
+      "google/rpc/status.proto": "google/rpc/status.proto",
       "google/type/money.proto": "google/type/money.proto",
     },
   },
