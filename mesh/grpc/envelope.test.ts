@@ -108,7 +108,14 @@ test("a length that is announced costs nothing until its bytes arrive", () => {
       const held = Number(allocate.mock.lastCall?.[0]);
       expect(held).toBeLessThanOrEqual(Math.max(1_024, 2 * sent));
     }
-    expect(allocate.mock.calls.map(([bytes]) => bytes)).toEqual([1_024, 4_096, 8_192, 104_097, 208_194, 4 << 20]);
+    expect(allocate.mock.calls.map(([bytes]) => bytes)).toEqual([
+      1_024,
+      4_096,
+      8_192,
+      104_097,
+      208_194,
+      4 << 20,
+    ]);
     expect(messages[0]?.length).toBe(4 << 20);
     expect(messages[0]?.every((byte) => byte === 7)).toBe(true);
   } finally {

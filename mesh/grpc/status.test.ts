@@ -182,7 +182,7 @@ const anyError = fc
     message: fc.string({ unit: "binary", maxLength: 30 }),
     code: fc.constantFrom(...CODES),
     reasons: fc.array(fc.string(), { maxLength: 3 }),
-    metadata: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/), fc.stringMatching(/^[!-~]{0,9}$/)),
+    metadata: fc.dictionary(fc.stringMatching(/^x-[a-z0-9-]{0,8}$/), fc.stringMatching(/^[!-~]{0,9}$/)),
   })
   .map(
     ({ message, code, reasons, metadata }) =>

@@ -24,7 +24,7 @@ const OK_TRAILERS: readonly HeaderField[] = Object.freeze([Object.freeze({ name:
 export function toTrailers(error: ConnectError | undefined): readonly HeaderField[] {
   if (error === undefined) return OK_TRAILERS;
   const code = isCode(error.code) ? error.code : Code.Unknown;
-  const message = error.rawMessage.toWellFormed();
+  const message = error.rawMessage;
   const trailers: HeaderField[] = [{ name: STATUS, value: String(code) }];
   if (message !== "") trailers.push({ name: MESSAGE, value: encodeMessage(message), indexing: "literal" });
   const details = error.details.length === 0 ? undefined : encodeDetails(code, message, error.details);
