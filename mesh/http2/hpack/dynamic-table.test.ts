@@ -19,6 +19,14 @@ test("the newest is first, and an entry that was the nth is found by how many ca
   expect(table.at(5)).toBeUndefined();
 });
 
+test.each([63, 64, 65, 127, 128, 129])("beyond the oldest of %d entries there is none", (count) => {
+  const table = new DynamicTable(10_000);
+  for (let n = 0; n < count; n++) table.insert(field(40, `name-${n}`));
+  expect(table.at(count - 1)?.name).toBe("name-0");
+  expect(table.at(count)).toBeUndefined();
+  expect(table.at(count + 1)).toBeUndefined();
+});
+
 test("as many leave as make room, the oldest first (RFC 7541, section 4.4)", () => {
   const left: [string, number][] = [];
   const table = new DynamicTable(100, ({ name }, number) => left.push([name, number]));

@@ -31,6 +31,11 @@ export class EncoderTable {
     return this.#dynamic.maxBytes;
   }
 
+  /** How many names it remembers: those with an entry, and some that are known beforehand. */
+  get nameCount(): number {
+    return this.#names.size;
+  }
+
   content(): TableContent {
     return this.#dynamic.content();
   }

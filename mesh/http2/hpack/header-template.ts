@@ -29,11 +29,9 @@ export class HeaderTemplate {
       return offset + this.#octets.length;
     }
     const end = this.#encoder.encode(this.#fields, out, offset);
-    // What was inserted just now will be written as an index from now on.
-    if (this.#encoder.version === version) {
-      this.#octets = Uint8Array.from(out.subarray(offset, end));
-      this.#version = version;
-    }
+    // If something was inserted just now, this version is already over, and the next block is the one to copy.
+    this.#octets = Uint8Array.from(out.subarray(offset, end));
+    this.#version = version;
     return end;
   }
 }

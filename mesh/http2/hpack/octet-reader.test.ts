@@ -17,8 +17,10 @@ test.each([
   [1337, 0x1f, [0x1f, 0x9a, 0x0a]],
   [42, 0xff, [0x2a]],
   [0x7f, 0x7f, [0x7f, 0x00]],
+  [0xfe, 0x7f, [0x7f, 0x7f]],
+  [0xff, 0x7f, [0x7f, 0x80, 0x01]],
   [2 ** 31 - 1, 0x0f, [0x0f, 0xf0, 0xff, 0xff, 0xff, 0x07]],
-])("%d with the prefix %d is %j (RFC 7541, section C.1)", (value, prefix, octets) => {
+])("%d with the prefix %d is %j (RFC 7541, section 5.1)", (value, prefix, octets) => {
   const out = Buffer.alloc(MOST_INTEGER_OCTETS);
   expect(writeInteger(out, 0, 0, prefix, value)).toBe(octets.length);
   expect([...out.subarray(0, octets.length)]).toEqual(octets);
