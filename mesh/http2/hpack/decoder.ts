@@ -55,6 +55,7 @@ export class HpackDecoder {
    */
   decode(block: Buffer, start: number, end: number): HeaderField[] {
     if (this.#hasFailed) throw new HpackError("a block before this one could not be decoded");
+    // Until it has been read to its end.
     this.#hasFailed = true;
     const fields = this.#decode(block, start, end);
     this.#hasFailed = false;

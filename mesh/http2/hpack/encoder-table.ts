@@ -2,10 +2,13 @@ import { DynamicTable, type TableContent } from "./dynamic-table.ts";
 import { type HeaderField, hasOwnIndexing, type Indexing, indexingOf } from "./header-field.ts";
 import { STATIC_COUNT, STATIC_NAMES } from "./static-table.ts";
 
-/** Where the encoder finds what has one name. A place is -index in the static table, or an entry's number in the dynamic one. */
-interface NamePlaces {
+/**
+ * Where the encoder finds what has one name. A place is an entry's number in the dynamic table, or below zero: an index
+ * of the static one.
+ */
+export interface NamePlaces {
   readonly indexing: Indexing;
-  /** True for names that somebody thought of beforehand: they are kept without an entry, for there is an end to them. */
+  /** True for names that somebody thought of beforehand; only these are kept when they have no entry. */
   readonly isKnown: boolean;
   /** 0 if the static table does not have the name. */
   readonly staticIndex: number;
@@ -16,7 +19,12 @@ interface NamePlaces {
   /** The value that was found last, for most names have the same one again and again. */
   lastValue: string | undefined;
   lastPlace: number;
+  /** How many values in a row were not found. */
+  misses: number;
 }
+
+/** A name that has had so many new values in a row goes on like that, and is tried again as rarely. */
+const CHANGING_AFTER = 16;
 
 /** Both tables as the encoder needs them: which index has a name, and which a name with its value. */
 export class EncoderTable {
@@ -47,9 +55,16 @@ export class EncoderTable {
 
   /** The index of the name with this value; 0 if neither table has it. */
   indexOf(name: NamePlaces, value: string): number {
-    if (name.lastValue === value) return this.#index(name.lastPlace);
+    if (name.lastValue === value) {
+      name.misses = 0;
+      return this.#index(name.lastPlace);
+    }
     const place = name.places.get(value);
-    if (place === undefined) return 0;
+    if (place === undefined) {
+      name.misses++;
+      return 0;
+    }
+    name.misses = 0;
     name.lastValue = value;
     name.lastPlace = place;
     return this.#index(place);
@@ -59,6 +74,14 @@ export class EncoderTable {
   indexOfName({ staticIndex, entries, newest }: NamePlaces): number {
     if (staticIndex > 0) return staticIndex;
     return entries > 0 ? this.#index(newest) : 0;
+  }
+
+  /**
+   * False for most values of a name whose values hardly ever come again, such as the path of a resource: they would drive
+   * out of the table what does.
+   */
+  mayComeAgain({ misses }: NamePlaces): boolean {
+    return misses <= CHANGING_AFTER || misses % CHANGING_AFTER === 0;
   }
 
   /** Inserts what has no index yet, and is not larger than the whole table. */
@@ -95,6 +118,7 @@ export class EncoderTable {
       places,
       lastValue: undefined,
       lastPlace: 0,
+      misses: 0,
     };
     if (first.isKnown) this.#names.set(name, first);
     return first;

@@ -81,7 +81,11 @@ test.each([
   for (const size of sizes) encoder.setMaxTableBytes(size);
   expect(encode(encoder, { name: ":method", value: "GET" })).toBe(`${updates}82`);
   expect(encode(encoder, { name: ":method", value: "GET" })).toBe("82");
-  const fields = Array.from({ length: 200 }, (_, n) => ({ name: "n", value: String(100 + n) }));
+  const indexing = "index";
+  const fields = Array.from(
+    { length: 200 },
+    (_, n) => ({ name: "n", value: String(100 + n), indexing }) as const,
+  );
   encode(encoder, ...fields);
   expect(encoder.table().fields).toHaveLength(Math.floor(bytes / 36) * (36 <= bytes / 4 ? 1 : 0));
 });
@@ -128,4 +132,39 @@ test("a character up to U+00FF is one octet, in texts of every length", () => {
   }));
   const encoder = new HpackEncoder();
   expect(decode(new HpackDecoder(), encode(encoder, ...fields))).toEqual(fields);
+});
+
+test("a name whose values never come again does not drive out what does", () => {
+  const encoder = new HpackEncoder();
+  encode(encoder, TENANT);
+  for (let n = 0; n < 1_000; n++) encode(encoder, { name: ":path", value: `/orders/${1_000 + n}` });
+  expect(encode(encoder, TENANT)).toMatch(/^[89a-f].$|^ff/);
+  const paths = encoder.table().fields.filter(({ name }) => name === ":path");
+  expect(paths.length).toBeGreaterThan(16);
+  expect(encoder.table().bytes).toBeLessThan(4_096);
+});
+
+test("a name whose values begin to come again is inserted as before", () => {
+  const encoder = new HpackEncoder();
+  const path = (n: number) => ({ name: ":path", value: `/${n}` });
+  for (let n = 0; n < 17; n++) encode(encoder, path(n));
+  const again = Array.from({ length: 17 }, () => encode(encoder, path(100)).length / 2);
+  // Its text until it has been inserted, and then its index.
+  expect(again).toEqual([...Array(15).fill(6), 1, 1]);
+  encode(encoder, path(101));
+  expect(encode(encoder, path(101))).toBe("be");
+});
+
+test("a field that asks to be inserted is, however often its name has changed", () => {
+  const encoder = new HpackEncoder();
+  for (let n = 0; n < 40; n++) encode(encoder, { name: ":path", value: `/${n}`, indexing: "index" });
+  expect(encoder.table().fields).toHaveLength(40);
+});
+
+test("a name is inserted with each new value for as long as others of its values come again", () => {
+  const encoder = new HpackEncoder();
+  const path = (value: string) => ({ name: ":path", value });
+  encode(encoder, path("/a"), path("/b"));
+  for (let n = 0; n < 40; n++) encode(encoder, path(`/${n}`), path(n % 2 ? "/a" : "/b"));
+  expect(encoder.table().fields).toHaveLength(42);
 });

@@ -1,6 +1,6 @@
 import type { TableContent } from "./dynamic-table.ts";
-import { EncoderTable } from "./encoder-table.ts";
-import { fieldBytes, type HeaderField } from "./header-field.ts";
+import { EncoderTable, type NamePlaces } from "./encoder-table.ts";
+import { fieldBytes, type HeaderField, type Indexing } from "./header-field.ts";
 import { MOST_INTEGER_OCTETS, writeInteger } from "./integer.ts";
 
 /** The most that the table uses of what the peer offers, and what it starts with, in bytes. */
@@ -19,7 +19,7 @@ export class HpackEncoder {
   #fewestBytes = MOST_TABLE_BYTES;
   #version = 0;
 
-  /** Changes with the table and with what the peer knows of it: only at one version do the same fields give the same octets. */
+  /** Changes with the table and with what the peer knows of it: for one version, the same fields are the same octets. */
   get version(): number {
     return this.#version;
   }
@@ -83,15 +83,21 @@ export class HpackEncoder {
     const index = this.#table.indexOf(name, field.value);
     if (index > 0) return writeInteger(out, at, 0x80, 0x7f, index);
     const nameIndex = this.#table.indexOfName(name);
-    // What changes from call to call is inserted for its name's sake, which is an index from then on.
-    const isWorthIt = indexing === "index" || (nameIndex === 0 && field.indexing === undefined);
-    if (!isWorthIt || fieldBytes(field) > this.#table.maxBytes * LARGEST_PART) {
+    if (!this.#isWorthInserting(field, name, indexing)) {
       return this.#writeLiteral(field, 0x00, 0xf, nameIndex, out, at);
     }
     const after = this.#writeLiteral(field, 0x40, 0x3f, nameIndex, out, at);
     this.#table.insert(field);
     this.#version++;
     return after;
+  }
+
+  #isWorthInserting(field: HeaderField, name: NamePlaces, indexing: Indexing): boolean {
+    if (fieldBytes(field) > this.#table.maxBytes * LARGEST_PART) return false;
+    if (field.indexing !== undefined) return indexing === "index";
+    // What changes from call to call is inserted once, for its name's sake, which is an index from then on.
+    if (this.#table.indexOfName(name) === 0) return true;
+    return indexing === "index" && this.#table.mayComeAgain(name);
   }
 
   #writeLiteral(

@@ -73,10 +73,9 @@ export function hasOwnIndexing(name: string): boolean {
   return INDEXINGS.has(name);
 }
 
+const OVERHEAD_BYTES = 32;
+
 /** What a field counts for in tables and in header lists, in bytes (RFC 7541, section 4.1). */
 export function fieldBytes({ name, value }: HeaderField): number {
-  return name.length + value.length + ENTRY_OVERHEAD_BYTES;
+  return name.length + value.length + OVERHEAD_BYTES;
 }
-
-/** What an entry counts for beside its name and value, in bytes (RFC 7541, section 4.1). */
-export const ENTRY_OVERHEAD_BYTES = 32;

@@ -1,11 +1,9 @@
 import { HpackError } from "./hpack-error.ts";
 import { END_OF_STRING, HUFFMAN_CODES } from "./huffman-code.ts";
 
-/*
- * The decoder is a machine that reads four bits at a time. Its states are the inner nodes of the code's tree, 0 being
- * the root; a code has at least five bits, so that a step ends one symbol at most. TRANSITIONS holds, for each state and
- * four bits, the next state, the symbol if one ends, and these marks:
- */
+// The decoder is a machine that reads four bits at a time. Its states are the inner nodes of the code's tree, 0 being the
+// root; a code has at least five bits, so that a step ends one symbol at most. TRANSITIONS holds, for each state and four
+// bits, the next state in its low octet, then the symbol if one ends, and these marks.
 const HAS_SYMBOL = 0x1_0000;
 const IS_INVALID = 0x2_0000;
 

@@ -5,10 +5,11 @@ import { decodeHuffman } from "./huffman.ts";
 const SHORT_TEXT_OCTETS = 6;
 
 const MOST_INTEGER = 2 ** 31 - 1;
+const EMPTY: Buffer = Buffer.alloc(0);
 
 /** Reads what a header block is made of, from where it is: integers and texts (RFC 7541, section 5). */
 export class OctetReader {
-  #octets: Buffer = Buffer.alloc(0);
+  #octets = EMPTY;
   #end = 0;
   /** The offset of the octet that is read next. */
   at = 0;
@@ -71,5 +72,3 @@ export class OctetReader {
     return text;
   }
 }
-
-const EMPTY = Buffer.alloc(0);
