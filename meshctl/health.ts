@@ -4,7 +4,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc
 import { silentLog } from "../mesh/core/log.ts";
 import { discover } from "../mesh/discovery/discover.ts";
 import { addressOf, type Endpoint } from "../mesh/discovery/target.ts";
-import { transports } from "../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../mesh/rpc/data-planes.ts";
 import { BadNews, connectionProblem } from "./failure.ts";
 import type { Session } from "./session.ts";
 import { SERVICES, targetOf, targetSetting } from "./targets.ts";
@@ -73,7 +73,7 @@ async function endpointsOf(service: string, env: Session["env"]): Promise<readon
 
 async function check(service: string, endpoint: Endpoint): Promise<InstanceHealth> {
   const address = addressOf(endpoint);
-  const way = transports.grpc(endpoint, { interceptors: [], maxMessageBytes: MAX_MESSAGE_BYTES });
+  const way = dataPlaneOf().grpc(endpoint, { interceptors: [], maxMessageBytes: MAX_MESSAGE_BYTES });
   try {
     const { status } = await createClient(Health, way).check({}, { timeoutMs: ANSWER_WITHIN_MS });
     return { service, address, status: status === Status.SERVING ? "SERVING" : "NOT_SERVING", problem: "" };

@@ -72,6 +72,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   balancing: ["core", "contract"],
   store: ["core", "contract"],
   auth: ["core", "contract"],
+  http2: ["core"],
+  grpc: ["core", "http2"],
   rpc: ["core", "contract", "nats", "discovery", "resilience", "balancing", "telemetry"],
   rest: ["core", "contract", "resilience", "rpc"],
   edge: ["core", "contract", "rpc", "rest"],
@@ -163,9 +165,23 @@ test("services/run.ts starts processes and imports no service", () => {
   expect(offences((file) => file === "services/run.ts", allows)).toEqual([]);
 });
 
+test("our own data plane is two folders and one line: without them the mesh runs on the others", () => {
+  const own = /^mesh\/(grpc|http2)\//;
+  const importers = code.filter(
+    ({ file, imports }) => !own.test(file) && imports.some(({ to }) => own.test(to)),
+  );
+  expect(importers.map(({ file }) => file)).toEqual([]);
+  const lines = code
+    .filter(({ file }) => !own.test(file))
+    .flatMap(({ file, text }) =>
+      text.split("\n").flatMap((line) => (/\bimport\(".*\/(grpc|http2)\//.test(line) ? [file] : [])),
+    );
+  expect(lines).toEqual(["mesh/rpc/data-planes.ts"]);
+});
+
 test("meshctl is a client of what services offer, and nothing else", () => {
   const ours = below("gen", "meshctl", "mesh/core", "mesh/rpc/client", "mesh/discovery");
-  const table = ["mesh/rpc/errors.ts", "tools/local/table.ts"];
+  const table = ["mesh/rpc/data-planes.ts", "mesh/rpc/errors.ts", "tools/local/table.ts"];
   expect(code.some(({ file }) => file === "meshctl/main.ts")).toBe(true);
   expect(offences(below("meshctl"), (to) => isPackage(to) || ours(to) || table.includes(to))).toEqual([]);
 });

@@ -5,7 +5,7 @@ import { OrderService } from "../gen/shop/order/v1/order_service_pb.ts";
 import { PaymentService } from "../gen/shop/payment/v1/payment_service_pb.ts";
 import { ProductService } from "../gen/shop/product/v1/product_service_pb.ts";
 import { meshClient } from "../mesh/rpc/client/client.ts";
-import { transports } from "../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../mesh/rpc/data-planes.ts";
 import { refusalOf } from "../mesh/testing/refusal.ts";
 import { eventually, openShop } from "./shop.ts";
 
@@ -130,7 +130,7 @@ test("pages of the origins that the setting names may call", async () => {
   expect(await allowed("https://other.example")).toBeNull();
 });
 
-const grpc = transports.grpc(
+const grpc = dataPlaneOf().grpc(
   { host: "127.0.0.1", port: Number(address.split(":")[1]) },
   { interceptors: [], maxMessageBytes: 2 ** 22 },
 );

@@ -20,7 +20,7 @@ import { listConsumers } from "../mesh/events/list-consumers.ts";
 import { canPause } from "../mesh/events/pause-consumer.ts";
 import { openNats } from "../mesh/nats/connection.ts";
 import { meshClient } from "../mesh/rpc/client/client.ts";
-import { transports } from "../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../mesh/rpc/data-planes.ts";
 import { atEnd } from "../mesh/testing/at-end.ts";
 import { testService } from "../mesh/testing/service.ts";
 import { until } from "../mesh/testing/until.ts";
@@ -320,7 +320,7 @@ test("audit may show and settle the dead letters of all, and look at their consu
   expect(told.at(-1)?.progress).toMatchObject({ done: 1n, isComplete: true });
   const { records } = await audit.client.listDeadLetterRecords({ operator: "ada" });
   expect(records).toHaveLength(1);
-  const way = transports.grpc(
+  const way = dataPlaneOf().grpc(
     { host: "127.0.0.1", port: Number(new URL(audit.httpUrl).port) },
     { interceptors: [], maxMessageBytes: 2 ** 20 },
   );

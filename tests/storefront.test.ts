@@ -8,7 +8,7 @@ import type {
 } from "../gen/shop/storefront/v1/storefront_service_pb.ts";
 import { StorefrontService } from "../gen/shop/storefront/v1/storefront_service_pb.ts";
 import { meshClient } from "../mesh/rpc/client/client.ts";
-import { transports } from "../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../mesh/rpc/data-planes.ts";
 import { eventually, openShop } from "./shop.ts";
 
 const shop = await openShop();
@@ -53,7 +53,7 @@ test("a product's page is one call over HTTP, and so is an order's", async () =>
   });
 });
 
-const grpc = transports.grpc(
+const grpc = dataPlaneOf().grpc(
   { host: "127.0.0.1", port: Number(address.split(":")[1]) },
   { interceptors: [], maxMessageBytes: 2 ** 22 },
 );

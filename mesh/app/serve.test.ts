@@ -11,7 +11,7 @@ import { freePort } from "../../tools/local/ports.ts";
 import { on } from "../events/handlers.ts";
 import { publish, send } from "../events/publish.ts";
 import { meshClient, type OpenTarget, openTarget } from "../rpc/client/client.ts";
-import { transports } from "../rpc/client/transports.ts";
+import { dataPlaneOf } from "../rpc/data-planes.ts";
 import { transaction } from "../store/transaction.ts";
 import { atEnd } from "../testing/at-end.ts";
 import { testBroker } from "../testing/broker.ts";
@@ -63,7 +63,7 @@ function dutiesOf(contract: Toys, routes: Partial<ServiceImpl<typeof PaymentServ
 
 /** Calls each time once, so that what a handler does is done once however slow the machine is. */
 function clientOf<S extends DescService>(service: S, { port }: App) {
-  const way = transports.grpc({ host: HOST, port }, { interceptors: [], maxMessageBytes: 2 ** 20 });
+  const way = dataPlaneOf().grpc({ host: HOST, port }, { interceptors: [], maxMessageBytes: 2 ** 20 });
   atEnd(async () => way.close());
   return meshClient(service, way);
 }

@@ -56,6 +56,11 @@ export function hasStatus(fields: readonly HeaderField[]): boolean {
   return findValue(fields, STATUS) !== undefined;
 }
 
+/** True for trailers that say that all went well, which is quicker than to read them whole. */
+export function isOk(fields: readonly HeaderField[]): boolean {
+  return findValue(fields, STATUS) === "0";
+}
+
 /**
  * How a call ended, by its trailers: undefined if it went well. Other fields become the error's metadata. A status that is
  * none of gRPC's is UNKNOWN, one that is missing INTERNAL; details that cannot be read, or belong to another code, are

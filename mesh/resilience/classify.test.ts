@@ -4,10 +4,10 @@ import { describe, expect, test } from "vitest";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { policies } from "../contract/policy.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { statusError, toyMethod } from "../testing/toy-calls.ts";
 import { duration } from "../testing/toy-client.ts";
 import { type Health, healthOf, mayAnswerInstead, mayRetry } from "./classify.ts";
-import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { outcomeOf } from "./outcome.ts";
 import { callerLeft, HEDGE_LOST, overdue, rejection, unusual } from "./rejection.ts";
 

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { virtualClock } from "../testing/simulator/virtual-clock.ts";
 import {
   type Step,
@@ -15,7 +16,6 @@ import { duration } from "../testing/toy-client.ts";
 import { attemptTimeout } from "./attempt.ts";
 import type { Request } from "./call.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { hedge } from "./hedge.ts";
 
 const afterMs = fc.nat(200);

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import type { HedgeSchema } from "../../gen/mesh/policy/v1/policy_pb.ts";
 import { policies } from "../contract/policy.ts";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { manualClock } from "../testing/clock.ts";
 import {
   ended,
@@ -29,7 +30,6 @@ import { type Breaker, breaker } from "./breaker.ts";
 import type { Request } from "./call.ts";
 import { circuitBreaker } from "./circuit-breaker.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { type HedgeOptions, hedge } from "./hedge.ts";
 import { latencies } from "./latency.ts";
 import { outcomeOf } from "./outcome.ts";

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { DeliveryError } from "../core/delivery.ts";
 import { manualClock } from "../testing/clock.ts";
 import {
   messagesOf,
@@ -12,7 +13,6 @@ import {
   toyMethod,
   unaryRequest,
 } from "../testing/toy-calls.ts";
-import { DeliveryError } from "../core/delivery.ts";
 import { normaliseOutcomes } from "./normalise.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 

@@ -2,9 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { DeliveryError } from "../core/delivery.ts";
 import { statusError } from "../testing/toy-calls.ts";
 import { duration } from "../testing/toy-client.ts";
-import { DeliveryError } from "../core/delivery.ts";
 import { outcomeOf, withOutcome } from "./outcome.ts";
 
 const NOTHING_MORE = {

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { random } from "../testing/random.ts";
 import { virtualClock } from "../testing/simulator/virtual-clock.ts";
 import {
@@ -16,7 +17,6 @@ import {
 import { duration } from "../testing/toy-client.ts";
 import { attemptTimeout } from "./attempt.ts";
 import { totalDeadline } from "./deadline.ts";
-import { type Delivery, DeliveryError } from "../core/delivery.ts";
 import { retry } from "./retry.ts";
 
 const NOT_BEGUN = ["SHED", "DRAINING", "NOT_PROCESSED"];

@@ -3,7 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import type { App } from "../app/serve.ts";
 import type { Env } from "../core/config.ts";
 import { meshClient } from "../rpc/client/client.ts";
-import { transports } from "../rpc/client/transports.ts";
+import { dataPlaneOf } from "../rpc/data-planes.ts";
 import { connect, type Sql } from "../store/connect.ts";
 import { atEnd } from "./at-end.ts";
 import { testBroker } from "./broker.ts";
@@ -62,7 +62,7 @@ export async function testService<S extends DescService, Settings>(
   });
   const app = await options.start(settings);
   // Without policies, so that a test sees what each call was answered.
-  const way = transports.grpc(
+  const way = dataPlaneOf().grpc(
     { host: HOST, port: app.port },
     { interceptors: [], maxMessageBytes: MAX_MESSAGE_BYTES },
   );

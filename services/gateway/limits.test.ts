@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { CustomerService } from "../../gen/shop/customer/v1/customer_service_pb.ts";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { meshClient } from "../../mesh/rpc/client/client.ts";
-import { transports } from "../../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import { atEnd } from "../../mesh/testing/at-end.ts";
 import { testBroker } from "../../mesh/testing/broker.ts";
 import { testServer } from "../../mesh/testing/server.ts";
@@ -45,7 +45,7 @@ test("callers may call as often as the settings say, whatever they speak, and me
   const { port, get } = await gateway({ RATE_LIMIT_CALLS_PER_ADDRESS: "2", RATE_LIMIT_WINDOW_MS: "3600000" });
   const first = await get("/v1/products/p1");
   expect([first.status, first.headers.get("ratelimit-policy")]).toEqual([200, '"address";q=2;w=3600']);
-  const way = transports.grpc({ host: "127.0.0.1", port }, { interceptors: [], maxMessageBytes: 2 ** 22 });
+  const way = dataPlaneOf().grpc({ host: "127.0.0.1", port }, { interceptors: [], maxMessageBytes: 2 ** 22 });
   atEnd(async () => way.close());
   const products = meshClient(ProductService, way);
   expect((await products.getProduct({ productId: "p2" })).product?.productId).toBe("p2");

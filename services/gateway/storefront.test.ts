@@ -11,7 +11,7 @@ import { StorefrontService } from "../../gen/shop/storefront/v1/storefront_servi
 import { refusals } from "../../mesh/contract/reasons.ts";
 import { AppError } from "../../mesh/core/errors.ts";
 import { meshClient } from "../../mesh/rpc/client/client.ts";
-import { transports } from "../../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import { atEnd } from "../../mesh/testing/at-end.ts";
 import { testBroker } from "../../mesh/testing/broker.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
@@ -74,7 +74,7 @@ const app = await startApp(
     PAYMENT_TARGET: `static:///${payment.address}`,
   }),
 );
-const way = transports.grpc(
+const way = dataPlaneOf().grpc(
   { host: "127.0.0.1", port: app.port },
   { interceptors: [], maxMessageBytes: 2 ** 22 },
 );

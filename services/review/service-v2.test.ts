@@ -4,7 +4,7 @@ import { ReviewPostedSchema, ReviewRemovedSchema } from "../../gen/shop/review/v
 import { ReviewService as ReviewServiceV1 } from "../../gen/shop/review/v1/review_service_pb.ts";
 import { ReviewService } from "../../gen/shop/review/v2/review_service_pb.ts";
 import { meshClient } from "../../mesh/rpc/client/client.ts";
-import { transports } from "../../mesh/rpc/client/transports.ts";
+import { dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import { atEnd } from "../../mesh/testing/at-end.ts";
 import { published } from "../../mesh/testing/published.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
@@ -17,7 +17,7 @@ const { client, sql, httpUrl } = await testService({
   readSettings,
   start: startApp,
 });
-const way = transports.grpc(
+const way = dataPlaneOf().grpc(
   { host: "127.0.0.1", port: Number(new URL(httpUrl).port) },
   { interceptors: [], maxMessageBytes: 2 ** 22 },
 );

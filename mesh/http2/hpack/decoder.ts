@@ -1,6 +1,7 @@
 import { DynamicTable, type TableContent } from "./dynamic-table.ts";
 import { fieldBytes, type HeaderField } from "./header-field.ts";
 import { HpackError } from "./hpack-error.ts";
+import { isLegal } from "./legal-field.ts";
 import { OctetReader } from "./octet-reader.ts";
 import { STATIC_COUNT, STATIC_FIELDS } from "./static-table.ts";
 
@@ -99,14 +100,14 @@ export class HpackDecoder {
     }
     if (isSizeUpdate(first)) throw new HpackError("a table size update is not at the beginning of its block");
     if (first < 0x10) return this.#readLiteral(reader, 0xf);
-    const { name, value } = this.#readLiteral(reader, 0xf);
-    return { name, value, indexing: "never" };
+    return { ...this.#readLiteral(reader, 0xf), indexing: "never" };
   }
 
   #readLiteral(reader: OctetReader, prefix: number): HeaderField {
     const index = reader.integer(prefix);
     const name = index === 0 ? reader.text() : this.#field(index).name;
-    return { name, value: reader.text() };
+    const value = reader.text();
+    return isLegal(name, value) ? { name, value } : { name, value, isIllegal: true };
   }
 
   #field(index: number): HeaderField {

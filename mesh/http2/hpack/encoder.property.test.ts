@@ -49,7 +49,7 @@ test("whatever is sent arrives, within its bound, and both tables are the same a
         );
         const [ours, theirs] = [encoder.table(), decoder.table()];
         const plain = ({ name, value }: HeaderField) => ({ name, value });
-        expect(theirs.fields).toEqual(ours.fields.map(plain));
+        expect(theirs.fields.map(plain)).toEqual(ours.fields.map(plain));
         expect(theirs.bytes).toBe(ours.bytes);
       }
     }),

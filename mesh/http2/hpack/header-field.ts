@@ -10,6 +10,8 @@ export interface HeaderField {
   readonly value: string;
   /** Defaults to what {@link indexingOf} says of the name. Decoded fields have it if their sender said `never`. */
   readonly indexing?: Indexing;
+  /** Set by the decoder: no header of HTTP/2 may have such a name or value (RFC 9113, section 8.2.1). */
+  readonly isIllegal?: boolean;
 }
 
 /** Whoever can guess at a secret beside it could test the guess by the size of a block (RFC 7541, section 7.1). */

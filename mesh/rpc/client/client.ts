@@ -8,9 +8,11 @@ import { type Log, silentLog } from "../../core/log.ts";
 import { type Discovery, discover } from "../../discovery/discover.ts";
 import { formatTarget, type Target } from "../../discovery/target.ts";
 import type { Nats } from "../../nats/connection.ts";
+import { abortKey } from "../../resilience/call.ts";
 import type { Fallbacks } from "../../resilience/fallback.ts";
 import { clientTelemetry } from "../../telemetry/client-telemetry.ts";
 import { noTelemetry, type Telemetry } from "../../telemetry/telemetry.ts";
+import { type DataPlane, dataPlaneOf } from "../data-planes.ts";
 import type { CallObserver } from "./call-observer.ts";
 import type { OwnFallback } from "./client-stack.ts";
 import { endpointsOf } from "./endpoints.ts";
@@ -19,7 +21,6 @@ import { pickedEndpoint } from "./pick-endpoint.ts";
 import type { Protocol } from "./protocol.ts";
 import { type TargetState, targetState } from "./target-state.ts";
 import { transportThrough } from "./transport-through.ts";
-import { transports } from "./transports.ts";
 
 /** Which service is called, where it is, and what is spoken with it. */
 export interface TargetSettings {
@@ -47,6 +48,8 @@ export interface ClientOptions {
   readonly watchesHealth?: boolean;
   /** Says for whom a call is made. Above all that keeps answers, so that nobody is given another's. */
   readonly identity?: Interceptor;
+  /** Who makes the calls. Defaults to the first of `dataPlanes`. */
+  readonly dataPlane?: DataPlane;
   /** Below all policies, next to the transport. */
   readonly interceptors?: readonly Interceptor[];
 }
@@ -75,6 +78,7 @@ export function openTarget(settings: TargetSettings, options: ClientOptions = {}
   const { target, protocol, service } = settings;
   const { clock = systemClock, random = Math.random, log = silentLog, telemetry = noTelemetry } = options;
   const { policies = readPolicies(), interceptors = [], watchesHealth = true, nats } = options;
+  const { dataPlane = dataPlaneOf() } = options;
   const policy = () => policies.service(service ?? SILENT);
 
   const name = formatTarget(target);
@@ -89,7 +93,11 @@ export function openTarget(settings: TargetSettings, options: ClientOptions = {}
   };
   const endpoints = endpointsOf({
     open: (endpoint) =>
-      transports[protocol](endpoint, { interceptors: [...interceptors], maxMessageBytes: MAX_MESSAGE_BYTES }),
+      dataPlane[protocol](endpoint, {
+        interceptors: [...interceptors],
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        endingOf: (values) => values.get(abortKey),
+      }),
     policies: policy(),
     clock,
     random,

@@ -28,10 +28,9 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../../core/clock.ts";
+import { type Delivery, DeliveryError } from "../../core/delivery.ts";
 import { type LazyAbort, onEither } from "../../core/signal.ts";
 import type { Endpoint } from "../../discovery/target.ts";
-import { abortKey } from "../../resilience/call.ts";
-import { type Delivery, DeliveryError } from "../../core/delivery.ts";
 import type { ClosableTransport, TransportOptions } from "./transport.ts";
 
 // What connect writes into headers for its own transports; grpc-js writes these itself.
@@ -43,7 +42,7 @@ const ESCAPED = /%(?:2[346BCF]|3[ABDF]|40)/g;
 
 /** gRPC over HTTP/2 by `@grpc/grpc-js`, with one connection to one endpoint. */
 export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): ClosableTransport {
-  const { interceptors, maxMessageBytes } = options;
+  const { interceptors, maxMessageBytes, endingOf } = options;
   const address = `${endpoint.host}:${endpoint.port}`;
   const client = new Client(`dns:///${address}`, credentials.createInsecure(), {
     // Channelz keeps a record of every call.
@@ -84,7 +83,7 @@ export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): 
       if (interceptors.length === 0) {
         const message = create(method.input, input);
         const request = { service: method.parent, method, message, header: asHeaders(header) };
-        return unary(client, request, timeoutMs, contextValues?.get(abortKey) ?? signal);
+        return unary(client, request, timeoutMs, (contextValues && endingOf?.(contextValues)) ?? signal);
       }
       return runUnaryCall({
         ...limits(signal, timeoutMs),

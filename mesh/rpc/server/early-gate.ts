@@ -8,7 +8,7 @@ import { toConnectError } from "../errors.ts";
 import { ARRIVED, type ReadCallOptions, readCall, workOf } from "./begin-work.ts";
 import type { CallWork } from "./call-work.ts";
 import { answerUnread, encoderFor } from "./early-answer.ts";
-import type { Gate } from "./gate.ts";
+import type { ArrivingCall, Gate } from "./gate.ts";
 import type { RequestHandler } from "./port.ts";
 
 /** A call that was refused before its body was read, so that no interceptor has seen it. */
@@ -36,6 +36,8 @@ interface Arrived {
 
 /** What stands before Connect. */
 export interface EarlyGate {
+  /** What refuses a call, or the context values of the one that passes. */
+  arrive(method: DescMethod, header: ReadHeader): ConnectError | ContextValues;
   /** Answers a call that the gates refuse. True if it did; what they let pass is theirs again in the stack. */
   refuses(...args: Parameters<RequestHandler>): boolean;
   /** Hands what has been read of a call to the stack, so that it need not be read twice. */
@@ -60,21 +62,38 @@ export function earlyGate(options: EarlyGateOptions): EarlyGate {
     const header: ReadHeader = (name) => headers[name] as string | undefined;
     const call = readCall(method, header, options);
     const work = workOf(call, header, sampler);
+    const refusal = refusalOf(call);
+    if (!refusal) {
+      (request as Arrived)[WORK] = work;
+      return false;
+    }
+    const encode = encoderFor(request, method);
+    if (!encode) return false;
+    answerUnread(request, response, encode(told(refusal, work, method, header)));
+    return true;
+  }
+
+  function refusalOf(call: ArrivingCall): Error | undefined {
     for (const gate of gates) {
       const refusal = gate.refusal(call);
-      if (!refusal) continue;
-      const encode = encoderFor(request, method);
-      if (!encode) return false;
-      const error = toConnectError(refusal);
-      runWork(work, () => onRefused({ method, header, error }));
-      answerUnread(request, response, encode(error));
-      return true;
+      if (refusal) return refusal;
     }
-    (request as Arrived)[WORK] = work;
-    return false;
+    return undefined;
+  }
+
+  function told(refusal: Error, work: CallWork, method: DescMethod, header: ReadHeader): ConnectError {
+    const error = toConnectError(refusal);
+    runWork(work, () => onRefused({ method, header, error }));
+    return error;
   }
 
   return {
+    arrive(method, header) {
+      const call = readCall(method, header, options);
+      const work = workOf(call, header, sampler);
+      const refusal = refusalOf(call);
+      return refusal ? told(refusal, work, method, header) : createContextValues().set(ARRIVED, work);
+    },
     refuses,
     contextValues: (request) => createContextValues().set(ARRIVED, (request as Arrived)[WORK]),
   };

@@ -1,9 +1,11 @@
 import * as http from "node:http";
-import * as http2 from "node:http2";
+import type * as http2 from "node:http2";
 import * as net from "node:net";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
 import { answerBadHttp } from "./bad-http.ts";
-import { type ConnectionAgeOptions, connectionAge, retire } from "./connection-age.ts";
+import { type ConnectionAgeOptions, connectionAge } from "./connection-age.ts";
+import { nodeHttp2 } from "./http2-node.ts";
+import type { Http2Side, Http2SideOptions } from "./http2-side.ts";
 
 /** Handles a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = (
@@ -29,6 +31,8 @@ export interface Port {
 export interface PortOptions extends ConnectionAgeOptions {
   /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
   readonly firstBytesWithinMs?: number;
+  /** Speaks HTTP/2. Defaults to node:http2. */
+  readonly openHttp2?: (options: Http2SideOptions) => Http2Side;
   /** For the age of connections. */
   readonly clock?: Clock;
   /** A number from 0 to below 1. Defaults to `Math.random`. */
@@ -46,6 +50,7 @@ export async function listen(
   options: PortOptions = {},
 ): Promise<Port> {
   const { firstBytesWithinMs = 10_000, clock = systemClock, random = Math.random } = options;
+  const { openHttp2 = nodeHttp2 } = options;
   const age = connectionAge(options, clock, random);
   let draining: Promise<void> | undefined;
   const answering = new Set<http.ServerResponse>();
@@ -68,19 +73,7 @@ export async function listen(
   });
   // Never listens itself, so it is told to begin watching for slow requests.
   h1.emit("listening");
-  const h2 = http2.createServer(
-    { settings: { maxConcurrentStreams: 1_000, maxHeaderListSize: 32_768 } },
-    handler,
-  );
-
-  const sessions = new Set<http2.ServerHttp2Session>();
-  h2.on("session", (session) => {
-    sessions.add(session);
-    age.watch(session);
-    session.once("close", () => sessions.delete(session));
-    // A broken peer is no concern of the others; its calls end through their own signals.
-    session.on("error", () => session.destroy());
-  });
+  const h2 = openHttp2({ ...options, handler, clock, random });
 
   const sockets = new Set<net.Socket>();
   const undecided = new Set<net.Socket>();
@@ -92,10 +85,15 @@ export async function listen(
       undecided.delete(socket);
     });
     socket.on("error", () => socket.destroy());
-    firstBytes(socket, firstBytesWithinMs, (isHttp2) => {
+    firstBytes(socket, firstBytesWithinMs, (isHttp2, seen) => {
       undecided.delete(socket);
-      if (!isHttp2) age.begin(socket);
-      (isHttp2 ? h2 : h1).emit("connection", socket);
+      if (isHttp2) return h2.take(socket, seen);
+      age.begin(socket);
+      socket.pause();
+      socket.unshift(seen);
+      h1.emit("connection", socket);
+      // node:http waits for what was put back.
+      socket.resume();
     });
   });
   tcp.maxConnections = MAX_CONNECTIONS;
@@ -106,21 +104,21 @@ export async function listen(
 
   async function close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
-    for (const session of sessions) retire(session);
+    h2.drain();
     for (const socket of undecided) socket.destroy();
     for (const response of answering) if (!response.headersSent) response.setHeader("connection", "close");
     h1.close(() => {});
     h1.closeIdleConnections();
     const overdue = setTimeout(
       () => {
-        for (const session of sessions) session.destroy();
+        h2.destroy();
         for (const socket of sockets) socket.destroy();
       },
       Math.min(graceMs, MAX_TIMER_MS),
     );
     await closed;
     clearTimeout(overdue);
-    h2.close();
+    h2.destroy();
   }
 
   const address = tcp.address() as net.AddressInfo;
@@ -135,8 +133,12 @@ export async function listen(
   };
 }
 
-/** Looks at the first bytes without taking them; a connection that sends none in time is closed. */
-function firstBytes(socket: net.Socket, withinMs: number, decide: (isHttp2: boolean) => void): void {
+/** Looks at the first bytes; a connection that sends none in time is closed. */
+function firstBytes(
+  socket: net.Socket,
+  withinMs: number,
+  decide: (isHttp2: boolean, seen: Buffer) => void,
+): void {
   let seen: Buffer = Buffer.alloc(0);
   socket.setTimeout(withinMs, () => socket.destroy());
   socket.on("data", function look(chunk: Buffer) {
@@ -147,10 +149,6 @@ function firstBytes(socket: net.Socket, withinMs: number, decide: (isHttp2: bool
     socket.removeListener("data", look);
     socket.setTimeout(0);
     socket.removeAllListeners("timeout");
-    socket.pause();
-    socket.unshift(seen);
-    decide(isHttp2);
-    // node:http waits for what was put back; node:http2 has read it already.
-    if (!isHttp2) socket.resume();
+    decide(isHttp2, seen);
   });
 }

@@ -4,6 +4,7 @@ import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_det
 import { file_grpc_health_v1_health, Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { assertPolicies } from "../../contract/policy-problems.ts";
 import { systemClock } from "../../core/clock.ts";
+import { type DataPlane, dataPlaneOf } from "../data-planes.ts";
 import { clampTimeout } from "./clamp-timeout.ts";
 import type { ConnectionAgeOptions } from "./connection-age.ts";
 import type { Cors } from "./cors.ts";
@@ -37,6 +38,8 @@ export interface ServerOptions extends ServerStackOptions {
   /** Lets pages of other origins call. Defaults to none. */
   readonly cors?: Cors;
   readonly connectionAge?: ConnectionAgeOptions;
+  /** Who speaks HTTP/2 and gRPC. Defaults to the first of `dataPlanes`. */
+  readonly dataPlane?: DataPlane;
 }
 
 /** What a server is doing. */
@@ -76,22 +79,24 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
   const names = services.map((service) => service.typeName);
   const stack = serverStack(options, drain.signal);
 
+  const allRoutes = (router: ConnectRouter) => {
+    options.routes(router);
+    router.service(Health, healthService({ services: names, leaving: leaving.signal }));
+    // The details of errors too, so that clients that know our contracts by reflection alone can read them.
+    const described = [file_grpc_health_v1_health, file_google_rpc_error_details];
+    reflection(
+      router,
+      [...names, Health.typeName],
+      [...services.map((service) => service.file), ...described],
+    );
+  };
+
   const rpc = connectNodeAdapter({
     interceptors: stack.interceptors,
     contextValues: stack.early.contextValues,
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
-    routes(router) {
-      options.routes(router);
-      router.service(Health, healthService({ services: names, leaving: leaving.signal }));
-      // The details of errors too, so that clients that know our contracts by reflection alone can read them.
-      const described = [file_grpc_health_v1_health, file_google_rpc_error_details];
-      reflection(
-        router,
-        [...names, Health.typeName],
-        [...services.map((service) => service.file), ...described],
-      );
-    },
+    routes: allRoutes,
     fallback(request, response) {
       if (options.files?.some((answers) => answers(request, response))) return;
       const failed = (error: unknown) => log.error({ err: error, page: request.url }, "a page failed");
@@ -110,7 +115,11 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
   const web = options.web?.(ownCalls({ routes, interceptors, maxMessageBytes: MAX_MESSAGE_BYTES }));
   const answers = [pages(page), ...(web ? [web] : [])];
 
-  const { adorn, cors, limits } = options;
+  const { adorn, cors, limits, dataPlane = dataPlaneOf() } = options;
+  // What is said in every answer, and what bounds callers, look at requests of HTTP.
+  const looksAtHttp = adorn !== undefined || cors !== undefined || limits !== undefined;
+  const { arrive } = stack.early;
+  const calls = { routes: allRoutes, interceptors, maxMessageBytes: MAX_MESSAGE_BYTES, arrive };
   const answer: RequestHandler = (request, response) => {
     clampTimeout(request.headers);
     joinRepeated(request);
@@ -128,7 +137,12 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
       if (limits) limits.admit(request, response, () => answer(request, response));
       else answer(request, response);
     },
-    { ...options.connectionAge, clock, random },
+    {
+      ...options.connectionAge,
+      clock,
+      random,
+      openHttp2: (http2) => dataPlane.openHttp2(http2, looksAtHttp ? undefined : calls),
+    },
   );
 
   return {

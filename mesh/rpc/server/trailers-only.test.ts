@@ -60,7 +60,7 @@ test("an answer that is nothing but an error is one block of headers (A6)", asyn
     ":status": 200,
     "content-type": expect.stringMatching(/^application\/grpc/),
     "grpc-status": "5",
-    "grpc-message": "there%20is%20none%3A%20gr%C3%B6%C3%9Fer",
+    "grpc-message": "there is none: gr%C3%B6%C3%9Fer",
   });
   expect(trailers).toBeUndefined();
 });

@@ -8,9 +8,9 @@ import {
 } from "@connectrpc/connect";
 import type { Policies } from "../../contract/policy.ts";
 import type { Clock } from "../../core/clock.ts";
+import { DeliveryError } from "../../core/delivery.ts";
 import { currentWork } from "../../core/work.ts";
 import { type AdmissionState, admission } from "../../resilience/admission.ts";
-import { DeliveryError } from "../../core/delivery.ts";
 import { gradient2 } from "../../resilience/limiter.ts";
 import { serviceTimes } from "../../resilience/service-time.ts";
 import { toConnectError } from "../../rpc/errors.ts";

@@ -1,0 +1,27 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { DeliveryError } from "../core/delivery.ts";
+import type { StreamError } from "../http2/http2-error.ts";
+import { codeFromErrorCode } from "./status.ts";
+
+/**
+ * What a call ends with whose stream ended before its time. What became of it stands among the causes, for a policy that
+ * decides whether to try again: UNAVAILABLE alone does not say whether it was begun.
+ */
+export function toCallError(error: StreamError): ConnectError {
+  const { delivery, message, code } = error;
+  if (delivery === undefined) {
+    return new ConnectError(message, codeFromErrorCode(code), undefined, undefined, error);
+  }
+  const cause = new DeliveryError(delivery, message, error);
+  return new ConnectError(message, Code.Unavailable, undefined, undefined, cause);
+}
+
+/** What a call ends with that was not answered in time. */
+export function deadlineExceeded(): ConnectError {
+  return new ConnectError("the operation timed out", Code.DeadlineExceeded);
+}
+
+/** What a call ends with whose caller has left. */
+export function canceled(reason: unknown): ConnectError {
+  return ConnectError.from(reason, Code.Canceled);
+}

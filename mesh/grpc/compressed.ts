@@ -1,0 +1,13 @@
+import { Code } from "@connectrpc/connect";
+import type { HeaderField } from "../http2/hpack/header-field.ts";
+import { findCompression } from "./compression.ts";
+import { findValue } from "./metadata.ts";
+
+/** The message that was compressed as its headers say, of at most `maxBytes`. Rejects with what is wrong with it. */
+export async function decompressed(
+  bytes: Uint8Array,
+  fields: readonly HeaderField[],
+  maxBytes: number,
+): Promise<Uint8Array> {
+  return findCompression(findValue(fields, "grpc-encoding"), Code.Internal).decompress(bytes, maxBytes);
+}

@@ -1,0 +1,196 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues, type UnaryRequest } from "@connectrpc/connect";
+import { MAX_TIMER_MS } from "../core/clock.ts";
+import { LazyAbort } from "../core/signal.ts";
+import { ErrorCode } from "../http2/error-code.ts";
+import type { HeaderField } from "../http2/hpack/header-field.ts";
+import type { StreamError } from "../http2/http2-error.ts";
+import { Stream } from "../http2/stream.ts";
+import { canceled, deadlineExceeded } from "./call-error.ts";
+import { codecOf } from "./codec.ts";
+import { acceptEncoding, type Compression, chooseCompression, identity } from "./compression.ts";
+import type { Format } from "./content-type.ts";
+import { findValue, toFields, toHeaders } from "./metadata.ts";
+import type { ServerMethod } from "./server-method.ts";
+import { toTrailers } from "./status.ts";
+import { parseTimeout } from "./timeout.ts";
+
+/** What the calls of a server have in common. */
+export interface ServerCallOptions {
+  readonly maxMessageBytes: number;
+  /** Interceptors answer unary calls at their deadlines. */
+  readonly leavesUnaryDeadlines: boolean;
+  /** Learns how many handlers run whose calls have been answered without them, one more or one less. */
+  readonly onAbandoned: (change: 1 | -1) => void;
+}
+
+/** A call as the server has it: what is the same whether it streams or not. */
+export abstract class ServerCall extends Stream {
+  protected readonly method: ServerMethod;
+  /** How the request is compressed. */
+  protected readonly requestCompression: Compression;
+  readonly #format: Format;
+  /** As the caller wrote it. */
+  readonly #contentType: HeaderField;
+  protected readonly fields: readonly HeaderField[];
+  protected readonly options: ServerCallOptions;
+  /** Ends what the handler does. */
+  protected readonly ending = new LazyAbort();
+  protected isAnswered = false;
+  /** The handler has begun, and has not ended. */
+  protected isRunning = false;
+  readonly #values: ContextValues;
+  #timer: NodeJS.Timeout | undefined;
+  #hasBegunAnswer = false;
+  #isAbandoned = false;
+  #heldBytes = 0;
+
+  constructor(
+    method: ServerMethod,
+    format: Format,
+    requestCompression: Compression,
+    fields: readonly HeaderField[],
+    values: ContextValues,
+    options: ServerCallOptions,
+  ) {
+    super();
+    this.method = method;
+    this.#format = format;
+    this.#contentType = fields.find(({ name }) => name === "content-type") as HeaderField;
+    this.requestCompression = requestCompression;
+    this.fields = fields;
+    this.options = options;
+    this.#values = values;
+  }
+
+  /** Answers at the deadline, whatever the handler does. */
+  protected watchDeadline(): void {
+    const said = findValue(this.fields, "grpc-timeout");
+    if (said === undefined) return;
+    const timeoutMs = parseTimeout(said) ?? MAX_TIMER_MS;
+    this.#timer = setTimeout(() => this.leave(deadlineExceeded()), Math.min(timeoutMs, MAX_TIMER_MS));
+  }
+
+  /** What is the same in every request, for interceptors and handlers. */
+  protected request<S extends boolean, M>(stream: S, message: M) {
+    const { desc, path } = this.method;
+    const { fields, ending } = this;
+    let header: Headers | undefined;
+    return {
+      stream,
+      service: desc.parent,
+      method: desc as UnaryRequest["method"],
+      requestMethod: "POST",
+      url: `http://service.invalid${path}`,
+      contextValues: this.#values,
+      message,
+      get header() {
+        header ??= toHeaders(fields);
+        return header;
+      },
+      get signal() {
+        return ending.signal;
+      },
+    };
+  }
+
+  /** How answers are compressed: as the request is, if its caller reads that. */
+  protected get compression(): Compression {
+    if (this.requestCompression === identity) return identity;
+    return chooseCompression(findValue(this.fields, "grpc-accept-encoding"), this.requestCompression);
+  }
+
+  protected parse(bytes: Uint8Array): MessageShape<DescMessage> {
+    return codecOf(this.method.desc.input, this.#format).parse(bytes);
+  }
+
+  protected serialize(message: MessageShape<DescMessage>): Uint8Array {
+    return codecOf(this.method.desc.output, this.#format).serialize(message);
+  }
+
+  protected beginAnswer(header: Headers | undefined, compression: Compression): void {
+    if (this.#hasBegunAnswer) return;
+    this.#hasBegunAnswer = true;
+    this.sendHeaders([...this.#head(compression), ...(header ? toFields(header) : [])], false);
+  }
+
+  #head(compression: Compression): HeaderField[] {
+    const head = [STATUS_200, this.#contentType];
+    return compression === identity
+      ? head
+      : [...head, { name: "grpc-encoding", value: compression.name }, ACCEPT];
+  }
+
+  /** Ends the call; an error before any message goes without headers of its own (Trailers-Only, which gRFC A6 needs). */
+  protected answer(error: ConnectError | undefined, header?: Headers, trailer?: Headers): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    clearTimeout(this.#timer);
+    const isTrailersOnly = !this.#hasBegunAnswer;
+    const trailers = [
+      ...(isTrailersOnly ? [...this.#head(identity), ...(header ? toFields(header) : [])] : []),
+      ...toTrailers(error),
+      ...(trailer ? toFields(trailer) : []),
+    ];
+    this.sendHeaders(trailers, true);
+    this.stopReading();
+    this.ending.abort(error ?? ANSWERED);
+  }
+
+  /** The caller need not send what nobody reads (RFC 9113, section 8.1). */
+  protected stopReading(): void {
+    if (this.isOpen && this.unsent === undefined) this.reset(ErrorCode.NO_ERROR);
+  }
+
+  /** Answers with what a handler or an interceptor threw. */
+  protected fail(thrown: unknown, header?: Headers, trailer?: Headers): void {
+    this.answer(toError(thrown), header, trailer);
+  }
+
+  /** Answers without the handler. */
+  protected leave(error: ConnectError): void {
+    if (this.isAnswered) return;
+    this.#abandon();
+    this.answer(error);
+  }
+
+  #abandon(): void {
+    if (!this.isRunning) return;
+    this.#isAbandoned = true;
+    this.options.onAbandoned(1);
+  }
+
+  /** The handler has ended. */
+  protected handlerEnded(): void {
+    this.isRunning = false;
+    if (this.#isAbandoned) this.options.onAbandoned(-1);
+  }
+
+  /** Counts what is held of a message in part. Throws RESOURCE_EXHAUSTED if that is more than one connection may have. */
+  protected holdNow(bytes: number): void {
+    const more = bytes - this.#heldBytes;
+    if (this.connection?.hold(more) === false) {
+      throw new ConnectError("this connection has too much under way", Code.ResourceExhausted);
+    }
+    this.#heldBytes = bytes;
+  }
+
+  onFailure(error: StreamError): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    clearTimeout(this.#timer);
+    this.#abandon();
+    this.ending.abort(canceled(error));
+  }
+}
+
+const STATUS_200: HeaderField = { name: ":status", value: "200" };
+const ACCEPT: HeaderField = { name: "grpc-accept-encoding", value: acceptEncoding() };
+const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
+
+/** What is no error of ours says nothing to a caller. */
+function toError(thrown: unknown): ConnectError {
+  return thrown instanceof ConnectError
+    ? thrown
+    : new ConnectError("internal error", Code.Internal, undefined, undefined, thrown);
+}

@@ -1,0 +1,105 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ContextValues,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { HeaderField } from "../http2/hpack/header-field.ts";
+import type { MessageHead } from "../http2/message-head.ts";
+import type { Stream } from "../http2/stream.ts";
+import { acceptEncoding, type Compression, findCompression } from "./compression.ts";
+import { parseContentType } from "./content-type.ts";
+import { findValue } from "./metadata.ts";
+import { RefusedCall } from "./refused-call.ts";
+import type { ServerCallOptions } from "./server-call.ts";
+import { type ServerMethod, serverMethods } from "./server-method.ts";
+import { ServerStreamingCall } from "./server-streaming-call.ts";
+import { ServerUnaryCall } from "./server-unary-call.ts";
+import { parseTimeout } from "./timeout.ts";
+
+/** What a gRPC server needs. */
+export interface GrpcServerOptions {
+  /** Connects the services to their handlers. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** The first is the outermost. Defaults to none. */
+  readonly interceptors?: readonly Interceptor[];
+  /** The largest message that is taken. Defaults to 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /**
+   * Sees a call's headers before anything else does: what it returns are the context values of the call, or the error that
+   * answers it. Defaults to letting every call pass.
+   */
+  readonly arrive?: (method: ServerMethod, fields: readonly HeaderField[]) => ContextValues | ConnectError;
+  /** Says nothing of deadlines of unary calls: interceptors answer them. Defaults to false. */
+  readonly leavesUnaryDeadlines?: boolean;
+}
+
+/** A gRPC server on streams of HTTP/2. */
+export interface GrpcServer {
+  /** The call that a request is; undefined if it is no gRPC. */
+  accept(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Stream | undefined;
+  /** Handlers that still run whose calls have been answered without them. */
+  abandonedHandlers(): number;
+}
+
+/** Serves gRPC (PROTOCOL-HTTP2): every method that `routes` registers, in proto and JSON. */
+export function grpcServer(options: GrpcServerOptions): GrpcServer {
+  const {
+    routes,
+    interceptors = [],
+    maxMessageBytes = 2 ** 22,
+    arrive = () => createContextValues(),
+  } = options;
+  const { leavesUnaryDeadlines = false } = options;
+  const methods = serverMethods(routes, interceptors);
+  let abandoned = 0;
+  const callOptions: ServerCallOptions = {
+    maxMessageBytes,
+    leavesUnaryDeadlines,
+    onAbandoned: (change) => {
+      abandoned += change;
+    },
+  };
+
+  function accept(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Stream | undefined {
+    const type = findValue(fields, "content-type");
+    if (type === undefined || !isGrpc.test(type)) return undefined;
+    const format = parseContentType(type);
+    if (format === undefined) return new RefusedCall(415);
+    if (head.method !== "POST") return new RefusedCall(405);
+    const method = methods.get(head.path) ?? methods.get(head.path.split("?", 1)[0] as string);
+    if (!method) {
+      const error = new ConnectError(`${head.path} is not implemented`, Code.Unimplemented);
+      return new RefusedCall(200, error, type);
+    }
+    const timeout = findValue(fields, "grpc-timeout");
+    if (timeout !== undefined && parseTimeout(timeout) === undefined) {
+      const error = new ConnectError(`"${timeout}" is no grpc-timeout`, Code.InvalidArgument);
+      return new RefusedCall(200, error, type);
+    }
+    const compression = compressionOf(fields);
+    if (compression instanceof ConnectError) return new RefusedCall(200, compression, type);
+    const arrived = arrive(method, fields);
+    if (arrived instanceof ConnectError) return new RefusedCall(200, arrived, type);
+    return method.desc.methodKind === "unary"
+      ? new ServerUnaryCall(method, format, compression, fields, arrived, callOptions)
+      : new ServerStreamingCall(method, format, compression, fields, arrived, callOptions);
+  }
+
+  return { accept, abandonedHandlers: () => abandoned };
+}
+
+function compressionOf(fields: readonly HeaderField[]): Compression | ConnectError {
+  try {
+    return findCompression(findValue(fields, "grpc-encoding"), Code.Unimplemented);
+  } catch (thrown) {
+    const error = ConnectError.from(thrown);
+    error.metadata.set("grpc-accept-encoding", acceptEncoding());
+    return error;
+  }
+}
+
+// Not gRPC-Web.
+const isGrpc = /^application\/grpc($|[+; ])/i;

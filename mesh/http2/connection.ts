@@ -1,0 +1,485 @@
+import type { Duplex } from "node:stream";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { ErrorCode, errorName } from "./error-code.ts";
+import { DEFAULT_MAX_FRAME_BYTES, DEFAULT_WINDOW_BYTES, Flag, FrameType, MAX_31_BITS } from "./frame.ts";
+import { type FrameEvents, FrameParser } from "./frame-parser.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { type Allowance, type Guard, Guards } from "./guard.ts";
+import type { HeaderField } from "./hpack/header-field.ts";
+import type { HeaderTemplate } from "./hpack/header-template.ts";
+import { ConnectionError, resetByPeer, StreamError } from "./http2-error.ts";
+import { type Headers, OutgoingFrames } from "./outgoing-frames.ts";
+import { SendQueue } from "./send-queue.ts";
+import { applySettings, initialSettings, type OwnSettings, settingsPayload } from "./settings.ts";
+import type { Stream } from "./stream.ts";
+
+/** What both sides of a connection may be told. */
+export interface ConnectionOptions {
+  /** How much a peer may send on one stream before somebody has taken it. Defaults to 262,144 bytes. */
+  readonly streamWindowBytes?: number;
+  /** And on all streams together, between two turns of this process. Defaults to 4 MiB. */
+  readonly connectionWindowBytes?: number;
+  /** The largest header list that is taken (RFC 7541, section 4.1: 32 bytes a field beside its text). Defaults to 32,768. */
+  readonly maxHeaderListBytes?: number;
+  /**
+   * How much a connection may make us hold: messages that have come in part, and what the peer does not read. Defaults to
+   * 32 MiB.
+   */
+  readonly maxHeldBytes?: number;
+  /** Defaults to {@link ALLOWANCES}. */
+  readonly allowances?: Partial<Record<Guard, Allowance>>;
+  /** Learns of each peer that was cut off, and why. */
+  readonly onGuard?: (guard: CutOff) => void;
+  readonly clock?: Clock;
+}
+
+/** Why a peer was cut off: a guard, or it does not read, or does not finish what it has begun to say. */
+export type CutOff = Guard | "UNREAD" | "SLOW";
+
+/** Frames and headers that the peer does not read, beside data, before it is cut off. */
+const MAX_UNREAD_BYTES = 2 ** 20;
+/** How long a peer that was sent off has to read why. */
+const LINGER_MS = 1_000;
+/** Streams that we ended first, whose late frames are nobody's fault. */
+const MAX_REMEMBERED = 1_000;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * What both sides of a connection have in common (RFC 9113): streams, windows, settings, and what a peer may not do. It knows
+ * no RPC: what is spoken is in the streams.
+ */
+export abstract class Connection implements FrameEvents {
+  readonly streams = new Map<number, Stream>();
+  /** What the peer has told us. */
+  readonly peer = initialSettings();
+  /** No new streams begin: one side has said GOAWAY. */
+  isGoingAway = false;
+  isClosed = false;
+  /** Bytes that calls hold for the peer's sake. */
+  heldBytes = 0;
+  protected readonly clock: Clock;
+  protected readonly frames: OutgoingFrames;
+  /** The last stream that the peer began. */
+  protected lastPeerStreamId = 0;
+  readonly #socket: Duplex;
+  readonly #parser: FrameParser;
+  readonly #reader: FrameReader;
+  readonly #queue: SendQueue;
+  readonly #guards: Guards;
+  readonly #onGuard: ConnectionOptions["onGuard"];
+  readonly #streamWindowBytes: number;
+  readonly #connectionWindowBytes: number;
+  readonly #maxHeldBytes: number;
+  readonly #endedByUs = new Set<number>();
+  #receiveWindow: number;
+  #takenBytes = 0;
+
+  constructor(
+    socket: Duplex,
+    own: Omit<OwnSettings, "initialWindowBytes" | "maxHeaderListBytes">,
+    options: ConnectionOptions,
+  ) {
+    const { streamWindowBytes = 262_144, connectionWindowBytes = 2 ** 22, maxHeldBytes = 2 ** 25 } = options;
+    const { clock = systemClock, maxHeaderListBytes = 32_768, allowances = {}, onGuard } = options;
+    this.#socket = socket;
+    this.clock = clock;
+    this.frames = new OutgoingFrames(socket, this.peer);
+    this.#parser = new FrameParser(this, maxHeaderListBytes);
+    this.#reader = new FrameReader(this.#parser, DEFAULT_MAX_FRAME_BYTES);
+    this.#queue = new SendQueue({
+      frames: this.frames,
+      peer: this.peer,
+      onEnded: (stream) => this.#localEnded(stream),
+      hold: (bytes) => this.hold(bytes),
+      release: (bytes) => this.release(bytes),
+    });
+    this.#guards = new Guards(allowances, clock);
+    this.#onGuard = onGuard;
+    this.#streamWindowBytes = streamWindowBytes;
+    this.#connectionWindowBytes = connectionWindowBytes;
+    this.#receiveWindow = connectionWindowBytes;
+    this.#maxHeldBytes = maxHeldBytes;
+
+    this.writePreface();
+    const settings = { ...own, initialWindowBytes: streamWindowBytes, maxHeaderListBytes };
+    this.frames.frame(FrameType.SETTINGS, 0, 0, settingsPayload(settings));
+    this.frames.windowUpdate(0, connectionWindowBytes - DEFAULT_WINDOW_BYTES);
+
+    socket.on("data", this.#read);
+    socket.on("drain", this.#drained);
+    socket.on("error", (error) => this.#lose(error));
+    socket.on("close", () => this.#lose(undefined));
+  }
+
+  /** Is told that the connection has ended, once. */
+  onClose: () => void = () => {};
+
+  /** Takes what was read of the socket before the connection began. */
+  feed(chunk: Buffer): void {
+    this.#read(chunk);
+  }
+
+  /** What a client says before its first frame. */
+  protected writePreface(): void {}
+  /** Takes off what comes before the first frame. */
+  protected beforeFrames(chunk: Buffer): Buffer {
+    return chunk;
+  }
+  /** Headers of a stream that nobody has begun. */
+  protected abstract begin(
+    streamId: number,
+    fields: readonly HeaderField[],
+    isEnd: boolean,
+    isTooLarge: boolean,
+  ): void;
+  /** Says what is wrong with headers or trailers that came on an open stream; null if they are to be passed over. */
+  protected abstract judge(
+    stream: Stream,
+    fields: readonly HeaderField[],
+    isEnd: boolean,
+  ): string | null | undefined;
+  /** Whether the peer may say that it takes pushes. */
+  protected abstract readonly mayPeerPush: boolean;
+  abstract isIdle(streamId: number): boolean;
+  abstract onGoaway(lastStreamId: number, code: number): void;
+  onPong(_payload: number): void {}
+  onHeadersBegun(): void {}
+  /** Something has come. */
+  protected onHeard(): void {}
+  protected onPeerSettings(): void {}
+  /** A stream has ended, in whatever way. */
+  protected onStreamClosed(): void {}
+  /** The connection has ended. */
+  protected onEnded(): void {}
+
+  protected get isWithinHeaders(): boolean {
+    return this.#parser.isWithinHeaders;
+  }
+
+  /** Makes a block of headers that is sent again and again. */
+  template(fields: readonly HeaderField[]): HeaderTemplate {
+    return this.frames.template(fields);
+  }
+
+  protected admit(stream: Stream, id: number): void {
+    stream.id = id;
+    stream.connection = this;
+    stream.sendWindow = this.peer.initialWindowBytes;
+    stream.receiveWindow = this.#streamWindowBytes;
+    this.streams.set(id, stream);
+  }
+
+  /** Sends headers, or trailers: these wait behind data that waits. `more` are fields beside a template. */
+  sendHeaders(stream: Stream, fields: Headers, isEnd: boolean, more?: readonly HeaderField[]): void {
+    if (this.#queue.sendBehind(stream, fields)) return;
+    this.frames.headers(stream.id, fields, isEnd, more);
+    if (isEnd) this.#localEnded(stream);
+  }
+
+  /** False: it waits, until the stream's `onDrain`, or the stream has failed. */
+  sendData(stream: Stream, prefix: Uint8Array, body: Uint8Array, isEnd: boolean): boolean {
+    const outcome = this.#queue.send(stream, prefix, body, isEnd);
+    if (outcome === "refused") {
+      this.#spoil(stream, ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read what it has asked for");
+    }
+    return outcome === "sent";
+  }
+
+  /** Counts bytes that are held for the peer's sake. False: that is more than a peer may have, and nothing is counted. */
+  hold(bytes: number): boolean {
+    if (bytes > 0 && this.heldBytes + bytes > this.#maxHeldBytes) return false;
+    this.heldBytes += bytes;
+    return true;
+  }
+
+  /** They are held no more. */
+  release(bytes: number): void {
+    this.heldBytes -= bytes;
+  }
+
+  readonly #drained = (): void => {
+    this.frames.drained();
+    this.#queue.sendWaiting();
+  };
+
+  resetStream(stream: Stream, code: number): void {
+    if (!stream.isOpen) return;
+    this.#writeReset(stream.id, code);
+    this.drop(stream);
+  }
+
+  #writeReset(streamId: number, code: number): void {
+    this.frames.reset(streamId, code);
+    this.#endedByUs.add(streamId);
+    if (this.#endedByUs.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.#endedByUs) {
+      this.#endedByUs.delete(oldest);
+      break;
+    }
+  }
+
+  /** Does not take a stream that is not open yet. */
+  protected refuse(streamId: number, code: number): void {
+    this.#writeReset(streamId, code);
+  }
+
+  returnWindow(stream: Stream, bytes: number): void {
+    if (stream.isRemoteEnded) return;
+    const advanced = Math.min(stream.advancedBytes, bytes);
+    stream.advancedBytes -= advanced;
+    stream.takenBytes += bytes - advanced;
+    if (stream.takenBytes < this.#streamWindowBytes / 2) return;
+    this.#letSend(stream, stream.takenBytes);
+    stream.takenBytes = 0;
+  }
+
+  /** Lets the peer send so many bytes at least, for what cannot be taken before it is whole. */
+  widen(stream: Stream, bytes: number): void {
+    const missing = Math.min(bytes, MAX_31_BITS) - stream.receiveWindow;
+    if (missing <= 0 || stream.isRemoteEnded) return;
+    stream.advancedBytes += missing;
+    this.#letSend(stream, missing);
+  }
+
+  #letSend(stream: Stream, bytes: number): void {
+    this.frames.windowUpdate(stream.id, bytes);
+    stream.receiveWindow += bytes;
+  }
+
+  #localEnded(stream: Stream): void {
+    stream.isLocalEnded = true;
+    if (stream.isRemoteEnded) this.drop(stream);
+  }
+
+  #remoteEnded(stream: Stream): void {
+    stream.isRemoteEnded = true;
+    if (stream.isLocalEnded) this.drop(stream);
+  }
+
+  /** Forgets a stream, and tells nobody. */
+  protected drop(stream: Stream): void {
+    this.#queue.forget(stream);
+    this.streams.delete(stream.id);
+    stream.connection = undefined;
+    this.onStreamClosed();
+  }
+
+  /** Ends a stream, and tells it why. */
+  #spoil(stream: Stream, code: number, message: string): void {
+    this.#writeReset(stream.id, code);
+    this.drop(stream);
+    stream.onFailure(new StreamError(code, message));
+  }
+
+  onStreamFault(streamId: number, code: number, message: string): void {
+    const stream = this.streams.get(streamId);
+    if (stream) this.#spoil(stream, code, message);
+    else this.#writeReset(streamId, code);
+    this.guard("FAULTS");
+  }
+
+  guard(guard: Guard): void {
+    if (this.#guards.allows(guard)) return;
+    this.#onGuard?.(guard);
+    const what = guard.toLowerCase().replace("_", " ");
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${what}`);
+  }
+
+  /** Cuts a peer off that costs more than it may, outside of what it sends. */
+  protected cutOff(guard: "UNREAD" | "SLOW", message: string): void {
+    this.#onGuard?.(guard);
+    this.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message));
+  }
+
+  readonly #read = (chunk: Buffer): void => {
+    if (this.isClosed) return;
+    try {
+      this.onHeard();
+      this.#reader.push(this.beforeFrames(chunk));
+      if (this.frames.pendingBytes > MAX_UNREAD_BYTES) {
+        this.cutOff("UNREAD", "the peer does not read what it is told");
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  };
+
+  onData(
+    streamId: number,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    frameBytes: number,
+    isEnd: boolean,
+  ): void {
+    this.#takeFromConnection(frameBytes);
+    const stream = this.streams.get(streamId);
+    if (!stream) {
+      this.#onLate(streamId, "DATA");
+      return;
+    }
+    const problem = this.#dataProblem(stream, end - start, frameBytes, isEnd);
+    if (problem !== undefined) {
+      this.onStreamFault(streamId, problem, "data that cannot be");
+      return;
+    }
+    if (frameBytes > end - start) this.returnWindow(stream, frameBytes - (end - start));
+    if (isEnd) this.#remoteEnded(stream);
+    stream.onData(chunk, start, end, isEnd);
+  }
+
+  #dataProblem(stream: Stream, bytes: number, frameBytes: number, isEnd: boolean): number | undefined {
+    if (stream.isRemoteEnded) return ErrorCode.STREAM_CLOSED;
+    if (!stream.hasHeaders) return ErrorCode.PROTOCOL_ERROR;
+    stream.receiveWindow -= frameBytes;
+    if (stream.receiveWindow < 0) return ErrorCode.FLOW_CONTROL_ERROR;
+    if (stream.owedBytes < 0) return undefined;
+    stream.owedBytes -= bytes;
+    const isWrong = stream.owedBytes < 0 || (isEnd && stream.owedBytes > 0);
+    return isWrong ? ErrorCode.PROTOCOL_ERROR : undefined;
+  }
+
+  /** The connection's window is for what comes in one turn: what is held longer, streams and `hold` bound. */
+  #takeFromConnection(bytes: number): void {
+    this.#receiveWindow -= bytes;
+    if (this.#receiveWindow < 0) {
+      throw new ConnectionError(
+        ErrorCode.FLOW_CONTROL_ERROR,
+        "more data than the connection's window allows",
+      );
+    }
+    this.#takenBytes += bytes;
+    if (this.#takenBytes < this.#connectionWindowBytes / 2) return;
+    this.frames.windowUpdate(0, this.#takenBytes);
+    this.#receiveWindow += this.#takenBytes;
+    this.#takenBytes = 0;
+  }
+
+  /** A frame for a stream that is not open. */
+  #onLate(streamId: number, what: string): void {
+    if (this.isIdle(streamId)) {
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `${what} on a stream that nobody began`);
+    }
+    if (!this.#endedByUs.has(streamId)) {
+      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `${what} on a stream that has ended`);
+    }
+    this.guard("OTHER_FRAMES");
+  }
+
+  onHeaders(streamId: number, fields: readonly HeaderField[], isEnd: boolean, isTooLarge: boolean): void {
+    const stream = this.streams.get(streamId);
+    if (!stream) {
+      if (this.isIdle(streamId)) this.begin(streamId, fields, isEnd, isTooLarge);
+      else this.#onLate(streamId, "HEADERS");
+      return;
+    }
+    if (stream.isRemoteEnded) {
+      this.onStreamFault(streamId, ErrorCode.STREAM_CLOSED, "HEADERS after its end");
+      return;
+    }
+    let problem = isTooLarge ? "too many headers" : this.judge(stream, fields, isEnd);
+    if (problem === null) return;
+    if (isEnd && stream.owedBytes > 0) problem ??= "the data is shorter than content-length says";
+    if (problem !== undefined) {
+      this.onStreamFault(streamId, ErrorCode.PROTOCOL_ERROR, problem);
+      return;
+    }
+    if (isEnd) this.#remoteEnded(stream);
+    stream.onHeaders(fields, isEnd);
+  }
+
+  onReset(streamId: number, code: number): void {
+    const stream = this.streams.get(streamId);
+    if (!stream) return;
+    this.drop(stream);
+    stream.onFailure(resetByPeer(code));
+  }
+
+  onSettings(chunk: Buffer, start: number, end: number): void {
+    const before = this.peer.initialWindowBytes;
+    applySettings(this.peer, chunk, start, end, this.mayPeerPush);
+    this.frames.settingsChanged();
+    const more = this.peer.initialWindowBytes - before;
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += more;
+      if (stream.sendWindow > MAX_31_BITS) throw windowTooLarge();
+    }
+    this.frames.frame(FrameType.SETTINGS, Flag.ACK, 0, EMPTY);
+    this.onPeerSettings();
+    if (more > 0) this.#queue.sendWaiting();
+  }
+
+  onSettingsAck(): void {}
+
+  onPing(payload: Buffer): void {
+    this.frames.frame(FrameType.PING, Flag.ACK, 0, payload);
+  }
+
+  onStreamWindow(streamId: number, bytes: number): void {
+    const stream = this.streams.get(streamId);
+    if (!stream) return;
+    stream.sendWindow += bytes;
+    if (stream.sendWindow > MAX_31_BITS) {
+      this.onStreamFault(streamId, ErrorCode.FLOW_CONTROL_ERROR, "a window above 2^31-1");
+    } else if (stream.unsent) this.#queue.sendWaiting();
+  }
+
+  onConnectionWindow(bytes: number): void {
+    if (!this.#queue.widen(bytes)) throw windowTooLarge();
+    this.#queue.sendWaiting();
+  }
+
+  /** Tells the peer what is wrong, ends every stream, and closes the connection when the peer has had time to read it. */
+  protected fail(error: unknown): void {
+    if (this.isClosed) return;
+    const isFault = error instanceof ConnectionError;
+    const code = isFault ? error.code : ErrorCode.INTERNAL_ERROR;
+    this.frames.goaway(this.lastPeerStreamId, code, isFault ? error.message : "");
+    this.#end(error, code);
+  }
+
+  /** Closes the connection once what was written has left. */
+  protected closeGently(): void {
+    if (!this.isClosed) this.#end(undefined, ErrorCode.NO_ERROR);
+  }
+
+  #end(error: unknown, code: number): void {
+    this.frames.flush();
+    this.#markClosed(error, code);
+    this.#socket.end();
+    // What still comes is thrown away: a socket that is closed before it was read is reset, and the peer never sees why.
+    this.#socket.off("data", this.#read);
+    this.#socket.resume();
+    const stop = this.clock.after(LINGER_MS, () => this.#socket.destroy());
+    this.#socket.once("close", stop);
+  }
+
+  /** Closes the connection at once. */
+  destroy(): void {
+    this.#lose(undefined);
+  }
+
+  #lose(error: Error | undefined): void {
+    if (!this.isClosed) this.#markClosed(error, ErrorCode.INTERNAL_ERROR);
+    this.#socket.destroy();
+  }
+
+  #markClosed(error: unknown, code: number): void {
+    this.isClosed = true;
+    this.isGoingAway = true;
+    this.#parser.isClosed = true;
+    this.frames.close();
+    const why = error instanceof Error ? error.message : errorName(code);
+    for (const stream of [...this.streams.values()]) {
+      this.drop(stream);
+      stream.onFailure(new StreamError(code, `the connection was lost: ${why}`, "LOST", error));
+    }
+    this.onEnded();
+    this.onClose();
+  }
+}
+
+function windowTooLarge(): ConnectionError {
+  return new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window above 2^31-1");
+}

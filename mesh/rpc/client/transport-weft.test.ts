@@ -1,0 +1,4 @@
+import { grpc } from "../../grpc/data-plane.ts";
+import { transportSuite } from "../../testing/transport-suite.ts";
+
+transportSuite("weft", grpc, { bidi: true });
