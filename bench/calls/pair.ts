@@ -1,7 +1,7 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { freePort } from "../../tools/local/ports.ts";
+import { answerOf, ask, startChild, stopChild } from "./child-process.ts";
 import type { Costs } from "./in-process.ts";
 import type { Load, Measured } from "./load.ts";
 import type { Subject } from "./subjects.ts";
@@ -34,7 +34,8 @@ export async function startPair(subject: Subject, { natsPort, profileDir }: Pair
   const port = String((subject.needsNats ? natsPort : undefined) ?? (await freePort()));
   const children: ChildProcess[] = [];
   const start = async (role: "server" | "client", file: string) => {
-    const child = startChild([role, file, port], profileDir && `${subject.name}.${role}`, profileDir);
+    const profile = profileDir ? { dir: profileDir, name: `${subject.name}.${role}` } : undefined;
+    const child = startChild(CHILD, [role, file, port], { profile });
     children.push(child);
     await answerOf(child);
     return child;
@@ -77,7 +78,7 @@ export async function measureBeside(
   const port = String(await freePort());
   const children: ChildProcess[] = [];
   const start = async (args: string[]) => {
-    const child = startChild(args, undefined, undefined);
+    const child = startChild(CHILD, args);
     children.push(child);
     await answerOf(child);
     return child;
@@ -96,44 +97,11 @@ export async function measureBeside(
 
 /** The costs of our layers, measured in a process of its own. */
 export async function measureCosts(profileDir: string | undefined): Promise<Costs> {
-  const child = startChild(["costs"], "in-process", profileDir);
+  const profile = profileDir ? { dir: profileDir, name: "in-process" } : undefined;
+  const child = startChild(CHILD, ["costs"], { profile });
   try {
     return (await answerOf(child)) as Costs;
   } finally {
     await stopChild(child);
   }
-}
-
-function startChild(args: string[], name: string | undefined, profileDir: string | undefined): ChildProcess {
-  const execArgv = profileDir
-    ? ["--cpu-prof", `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${name}.cpuprofile`]
-    : [];
-  return fork(CHILD, args, { execArgv });
-}
-
-function ask(child: ChildProcess, message: Load | "cpu"): Promise<unknown> {
-  const answer = answerOf(child);
-  child.send(message);
-  return answer;
-}
-
-async function answerOf(child: ChildProcess): Promise<unknown> {
-  const gone = new AbortController();
-  const died = once(child, "exit", { signal: gone.signal }).then(([code]) => {
-    throw new Error(`${child.spawnargs.slice(-3).join(" ")} ended with ${code}`);
-  });
-  try {
-    const [answer] = await Promise.race([once(child, "message", { signal: gone.signal }), died]);
-    return answer;
-  } finally {
-    died.catch(() => {});
-    gone.abort();
-  }
-}
-
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, "exit");
-  if (child.connected) child.disconnect();
-  await ended;
 }

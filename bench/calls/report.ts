@@ -1,3 +1,4 @@
+import { table } from "../table.ts";
 import type { Costs } from "./in-process.ts";
 import type { PairMeasured } from "./pair.ts";
 import { median, spread } from "./statistics.ts";
@@ -174,10 +175,4 @@ function bars({ costs, ratios }: Results): Bar[] {
 
 function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
-}
-
-/** A table whose first column is text and whose others are numbers. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

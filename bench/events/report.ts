@@ -1,4 +1,5 @@
 import { median, spread } from "../calls/statistics.ts";
+import { table } from "../table.ts";
 import { FIGURES, TEXT } from "./measures.ts";
 import type { Profile } from "./place.ts";
 
@@ -126,10 +127,4 @@ function ratio(results: Results, name: string, raw: string): number {
 /** A figure, as many digits of it as are worth something. */
 export function format(value: number): string {
   return value >= 100 ? String(Math.round(value)) : value.toFixed(1);
-}
-
-/** A table whose first column is text and whose others are numbers. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -1,4 +1,5 @@
 import { median, spread } from "../calls/statistics.ts";
+import { table } from "../table.ts";
 
 /** What one way of calling had in one round. */
 export interface Round {
@@ -79,10 +80,4 @@ export function report(results: ReadonlyMap<string, readonly Round[]>, circumsta
     ),
     "",
   ].join("\n\n");
-}
-
-/** A table whose first column is text and whose others are numbers. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
