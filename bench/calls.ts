@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -10,7 +10,7 @@ import type { Costs } from "./calls/in-process.ts";
 import { measureBeside, measureCosts, type PairMeasured, startPair } from "./calls/pair.ts";
 import { report } from "./calls/report.ts";
 import { BASE, CASES, PROTECTED, SUBJECTS, type Subject } from "./calls/subjects.ts";
-import { load, machine } from "./machine.ts";
+import { installed, load, machine } from "./machine.ts";
 
 const IN_PROCESS = "in-process";
 const names = [...SUBJECTS.map(({ name }) => name), IN_PROCESS];
@@ -150,22 +150,18 @@ function estimatedSeconds(): number {
 
 /** Of what was measured, as installed. */
 function versions(): string {
-  const installed = (folder: string): Record<string, { version?: string }> =>
-    JSON.parse(readFileSync(join(HERE, folder, "package-lock.json"), "utf8")).packages;
-  const of = (folder: string, ...packages: string[]) =>
-    packages.map((name) => `${name} ${installed(folder)[`node_modules/${name}`]?.version}`);
+  const peers = [
+    "@grpc/grpc-js",
+    "nice-grpc",
+    "@nestjs/microservices",
+    "fastify",
+    "undici",
+    "cockatiel",
+    "moleculer",
+  ];
   return [
-    ...of("..", "@connectrpc/connect-node", "@bufbuild/protobuf"),
-    ...of(
-      ".",
-      "@grpc/grpc-js",
-      "nice-grpc",
-      "@nestjs/microservices",
-      "fastify",
-      "undici",
-      "cockatiel",
-      "moleculer",
-    ),
+    ...installed("repository", "@connectrpc/connect-node", "@bufbuild/protobuf"),
+    ...installed("bench", ...peers),
     ...(natsVersion ? [`nats-server ${natsVersion}`] : []),
   ].join(", ");
 }

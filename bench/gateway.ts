@@ -11,7 +11,7 @@ import { resetSystem } from "../tools/local/reset.ts";
 import { HOST } from "./calls/peer.ts";
 import type { Asked, MeasuredAgain } from "./gateway/child.ts";
 import { PROXY, REST, type Round, report } from "./gateway/report.ts";
-import { load, machine } from "./machine.ts";
+import { installed, load, machine } from "./machine.ts";
 
 const { values } = parseArgs({
   options: {
@@ -112,7 +112,10 @@ try {
   rmSync(dataDir, { recursive: true, force: true });
 }
 
-const page = report(results, { ...circumstances, versions: versions() });
+const page = report(results, {
+  ...circumstances,
+  versions: installed("bench", "fastify", "undici").join(", "),
+});
 console.log(`\n${page}`);
 if (!profileDir) {
   mkdirSync(join(HERE, "results"), { recursive: true });
@@ -148,12 +151,4 @@ function cpuUs(pid: number | undefined): number {
   } catch {
     return Number.NaN;
   }
-}
-
-/** Of what was measured, as installed. */
-function versions(): string {
-  const packages = JSON.parse(readFileSync(join(HERE, "package-lock.json"), "utf8")).packages;
-  return ["fastify", "undici"]
-    .map((name) => `${name} ${packages[`node_modules/${name}`].version}`)
-    .join(", ");
 }

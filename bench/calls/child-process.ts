@@ -25,14 +25,16 @@ export function startChild(
 /** Sends a message and resolves with what is answered. */
 export function ask(child: ChildProcess, message: object | string): Promise<unknown> {
   const answer = answerOf(child);
-  child.send(message);
+  // One that cannot be told anything has ended, of which the answer tells.
+  child.send(message, () => {});
   return answer;
 }
 
-/** The next message. Rejects if the process ends before, or says nothing for two minutes and is killed for it. */
+/** The next message. Rejects if the process ends before or has ended, or says nothing for two minutes and is killed for it. */
 export async function answerOf(child: ChildProcess): Promise<unknown> {
-  const gone = new AbortController();
   const name = child.spawnargs.slice(-3).join(" ");
+  if (hasEnded(child)) throw new Error(`${name} has ended`);
+  const gone = new AbortController();
   const died = once(child, "exit", { signal: gone.signal }).then(([code, signal]) => {
     throw new Error(signal ? `${name} was ended by ${signal}` : `${name} ended with ${code}`);
   });
@@ -49,8 +51,12 @@ export async function answerOf(child: ChildProcess): Promise<unknown> {
 
 /** Lets the process go and waits for its end. Safe to call twice. */
 export async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const ended = once(child, "exit");
   if (child.connected) child.disconnect();
   await ended;
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
