@@ -112,6 +112,11 @@ bench: setup $(PEERS) ## Measure calls beside peers, in turn, some ten minutes
 	@tsc --project bench
 	@node bench/calls.ts
 
+.PHONY: bench-data-plane
+bench-data-plane: setup $(PEERS) ## Measure calls, streams and connections of the data plane beside peers, in turn, some twenty minutes
+	@tsc --project bench
+	@node bench/data-plane.ts
+
 .PHONY: bench-orders
 bench-orders: setup ## Measure the order path of a shop of its own, also while half of the payments are slow
 	@node bench/orders.ts

@@ -1,6 +1,6 @@
 import type { Size } from "./contract.ts";
 
-/** One way of calling. */
+/** One way of calling: what is done for a kind is in measure.ts. */
 export type Case = Shown &
   (
     | { readonly kind: "unary"; readonly size: Size; readonly inFlight: number }
