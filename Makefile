@@ -15,7 +15,7 @@ help: ## Say what there is
 	@echo "make run     start the shop, and say how to order something"
 	@echo "make test    prove that it works"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup web ## Start PostgreSQL, NATS and every service; Ctrl-C stops them. More processes: make run SCALE=order=2,review=2
@@ -146,6 +146,10 @@ storm: setup ## Put real processes into overload, slow and dead replicas, a retr
 .PHONY: fuzz-rest
 fuzz-rest: setup ## Call the operations of the gateway's OpenAPI document, well in parts and bad in parts: make fuzz-rest CASES=100000 SEED=7
 	@CASES=$(CASES) SEED=$(SEED) vitest run tests/rest-fuzz.test.ts
+
+.PHONY: h2spec
+h2spec: setup ## Have h2spec judge the server's HTTP/2: make h2spec SERVER=node
+	@node tests/h2spec/judge.ts --server "$(SERVER)"
 
 .PHONY: chaos
 chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time: make chaos SEED=7

@@ -36,34 +36,58 @@ export async function outputOf(
  * `target`, whole or not at all: others may look for it meanwhile. Says what Go downloads, and that it is still busy.
  * Throws if there is no Go or the build fails.
  */
-export async function goInstall(
-  module: string,
-  target: string,
-  log: Log,
-  signal?: AbortSignal,
-): Promise<void> {
+export function goInstall(module: string, target: string, log: Log, signal?: AbortSignal): Promise<void> {
+  const args = (binDir: string) => [`GOBIN=${binDir}`, "go", "install", module];
+  return build({ what: module, verb: "go install", args, target, log, signal });
+}
+
+/**
+ * Builds a program of a Go module that lies in `moduleDir`, whose go.mod and go.sum name every version and checksum that
+ * it is made of. Otherwise as {@link goInstall}; what is up to date takes a moment.
+ */
+export function goBuild(moduleDir: string, program: string, target: string, log: Log): Promise<void> {
+  const args = (binDir: string) => ["go", "build", "-C", moduleDir, "-o", `${binDir}/`, program];
+  return build({ what: program, verb: "go build", args, target, log });
+}
+
+interface Build {
+  readonly what: string;
+  readonly verb: string;
+  /** The command that puts the program into this folder, for `env`. */
+  readonly args: (binDir: string) => readonly string[];
+  readonly target: string;
+  readonly log: Log;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function build({ what, verb, args, target, log, signal }: Build): Promise<void> {
   if ((await findOnPath("go")) === undefined) throw new Error("Go is not on PATH");
   mkdirSync(dirname(target), { recursive: true });
   const buildDir = mkdtempSync(`${target}-go-`);
   const startedAtMs = performance.now();
   const seconds = () => Math.round((performance.now() - startedAtMs) / 1000);
-  log(`building ${module} with Go; the first time this takes about a minute`);
-  const busy = setInterval(() => log(`still building ${module} (${seconds()} s)`), STILL_BUSY_MS);
+  log(`building ${what} with Go; the first time this takes about a minute`);
+  const busy = setInterval(() => log(`still building ${what} (${seconds()} s)`), STILL_BUSY_MS);
   try {
-    await runGo(module, buildDir, log, signal);
+    await runGo(`${verb} ${what}`, args(buildDir), log, signal);
     const [built] = readdirSync(buildDir);
-    if (built === undefined) throw new Error(`go install ${module} built nothing`);
+    if (built === undefined) throw new Error(`${verb} ${what} built nothing`);
     renameSync(join(buildDir, built), target);
-    log(`built ${module} in ${seconds()} s`);
+    log(`built ${what} in ${seconds()} s`);
   } finally {
     clearInterval(busy);
     rmSync(buildDir, { recursive: true, force: true });
   }
 }
 
-function runGo(module: string, binDir: string, log: Log, signal: AbortSignal | undefined): Promise<void> {
+function runGo(
+  name: string,
+  args: readonly string[],
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const go = spawn("env", [`GOBIN=${binDir}`, "go", "install", module], {
+    const go = spawn("env", args, {
       stdio: ["ignore", "ignore", "pipe"],
       ...(signal ? { signal } : {}),
     });
@@ -75,7 +99,7 @@ function runGo(module: string, binDir: string, log: Log, signal: AbortSignal | u
     go.once("error", reject);
     go.once("close", (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`go install ${module} failed: ${lastLine || `code ${code}`}`));
+      else reject(new Error(`${name} failed: ${lastLine || `code ${code}`}`));
     });
   });
 }

@@ -1,0 +1,44 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { silentLog } from "../../mesh/core/log.ts";
+import type { HttpHandler } from "../../mesh/rpc/server/http-fallback.ts";
+import { startServer } from "../../mesh/rpc/server/server.ts";
+
+/** What a server that is judged is to serve, on 127.0.0.1 and a free port. */
+export interface Served {
+  readonly services: readonly DescService[];
+  readonly routes: (router: ConnectRouter) => void;
+  readonly http?: HttpHandler;
+  /** The largest message that it takes, in bytes. Defaults to what the server takes by itself. */
+  readonly maxMessageBytes?: number;
+}
+
+/** A server that is judged, and runs. */
+export interface JudgedServer {
+  readonly port: number;
+  /** Ends it at once. */
+  stop(): Promise<void>;
+}
+
+// A judge measures what is answered, not how many may ask: nothing is shed.
+const WIDE = { limiter: { limit: () => 10_000, observe() {} }, loopDelayMs: () => 0 };
+
+/** The mesh's servers, by what they stand on: with all their layers, which a judge must not notice. */
+export const SERVERS = {
+  node: serveOnNode,
+} as const;
+
+/** What a mesh server can stand on. */
+export type ServerName = keyof typeof SERVERS;
+
+async function serveOnNode(served: Served): Promise<JudgedServer> {
+  const server = await startServer({
+    host: "127.0.0.1",
+    port: 0,
+    ...served,
+    log: silentLog,
+    admission: WIDE,
+    maxStreams: 10_000,
+  });
+  return { port: server.port, stop: () => server.stop(0) };
+}
