@@ -10,7 +10,11 @@ import { testServer } from "../../testing/server.ts";
 /** Calls a method of gRPC by hand, and tells what came: the first headers, whether they end it, the trailers. */
 async function called(method: "GetProduct" | "WatchStock") {
   const { url } = await testServer(ProductService, {
-    getProduct({ productId }) {
+    getProduct({ productId }, { responseHeader }) {
+      if (productId === "told") {
+        responseHeader.set("x-told", "before");
+        throw new ConnectError("there is none", Code.NotFound);
+      }
       if (productId === "none") throw new ConnectError("there is none: größer", Code.NotFound);
       return {};
     },
@@ -84,4 +88,11 @@ test("an answer has its status in trailers, and so has a stream that breaks late
     undefined,
     "5",
   ]);
+});
+
+test("an error after headers of the handler's own leaves them what they are", async () => {
+  const call = await called("GetProduct");
+  const { headers, isOneBlock, trailers } = await call("told");
+  expect([isOneBlock, headers["x-told"], headers["grpc-status"]]).toEqual([false, "before", undefined]);
+  expect([trailers?.["x-told"], trailers?.["grpc-status"]]).toEqual([undefined, "5"]);
 });

@@ -7,7 +7,7 @@ type Response = Parameters<RequestHandler>[1];
 /**
  * Makes an answer of gRPC that is nothing but an error leave as one block of headers (Trailers-Only). Connect writes
  * headers and trailers, and a standard gRPC client takes headers for the beginning of an answer: it does not retry what
- * has begun (gRFC A6).
+ * has begun (gRFC A6). Headers of the handler's own are such a beginning: as trailers, their reader would not find them.
  */
 export function joinTrailers(response: Response): void {
   if (!(response instanceof Http2ServerResponse)) return;
@@ -31,7 +31,8 @@ export function joinTrailers(response: Response): void {
       return write.apply(response, args);
     },
     addTrailers(trailers: OutgoingHttpHeaders) {
-      if (held && trailers["grpc-status"] !== "0") held = [held[0], { ...held[1], ...trailers }];
+      if (held && trailers["grpc-status"] !== "0" && saysNothing(held[1]))
+        held = [held[0], { ...held[1], ...trailers }];
       else {
         letGo();
         addTrailers.call(response, trailers);
@@ -51,4 +52,11 @@ export function joinTrailers(response: Response): void {
       return end.apply(response, args);
     },
   });
+}
+
+const OF_THE_PROTOCOL = /^(content-type|grpc-encoding|grpc-accept-encoding)$/;
+
+/** True for headers that are the same with every answer. */
+function saysNothing(headers: OutgoingHttpHeaders): boolean {
+  return Object.keys(headers).every((name) => OF_THE_PROTOCOL.test(name));
 }
