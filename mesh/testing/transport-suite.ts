@@ -229,6 +229,20 @@ export function transportSuite(name: string, open: OpenTransport, features: Tran
       );
     });
 
+    test("carry what the headers before them said", async () => {
+      const server = await testServer(ProductService, {
+        getProduct(_, { responseHeader }) {
+          responseHeader.set("x-before", "said");
+          throw refusal;
+        },
+      });
+      const error = await clientOf(server.endpoint)
+        .getProduct({ productId: "p1" })
+        .catch((failure) => failure);
+      expectRefusal(error);
+      expect(error.metadata.get("x-before")).toBe("said");
+    });
+
     test("keep their text, whatever stands in it, without any details too", async () => {
       const text = "nö; 100 % (a: b, c/d?) e=f&g +h $i #j @k %zz";
       const server = await testServer(ProductService, {

@@ -139,11 +139,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
           answer = value;
           if (error) {
             ended();
-            reject(
-              ending?.aborted
-                ? ConnectError.from(ending.reason, Code.Canceled)
-                : toError(error, first !== undefined),
-            );
+            reject(ending?.aborted ? ConnectError.from(ending.reason, Code.Canceled) : toError(error, first));
           }
         },
       ),
@@ -216,10 +212,10 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
 
   const responseHeader = new Headers();
   const trailer = new Headers();
-  let hasBegun = false;
+  let first: Metadata | undefined;
   const begun = new Promise<void>((resolve) => {
     call.once("metadata", (metadata: Metadata) => {
-      hasBegun = true;
+      first = metadata;
       copyHeaders(metadata, responseHeader);
       resolve();
     });
@@ -236,7 +232,7 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
   call.on("error", () => {});
   send(call, message).catch(abort);
   await begun;
-  const answers = received(call, ended, signal, () => hasBegun);
+  const answers = received(call, ended, signal, () => first);
   return { stream: true, service, method, header: responseHeader, trailer, message: answers };
 }
 
@@ -265,17 +261,17 @@ async function* received<T>(
   call: AsyncIterable<T>,
   ended: Promise<StatusObject>,
   signal: AbortSignal,
-  hasBegun: () => boolean,
+  first: () => Metadata | undefined,
 ): AsyncGenerator<T> {
   try {
     yield* call;
   } catch (error) {
-    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, hasBegun());
+    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, first());
   }
   // grpc-js tells an error once: one that came before the first answer was asked for looks like the end of the stream.
   const last = await ended;
   if (last.code === 0) return;
-  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(last.details), last), hasBegun());
+  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(last.details), last), first());
 }
 
 function path({ service, method }: { service: { typeName: string }; method: { name: string } }): string {
@@ -314,21 +310,26 @@ function copyHeaders(metadata: Metadata, headers: Headers): void {
   }
 }
 
-/** The error with its details, from the trailers; a failure of the connection has none, and keeps its cause. */
-function toError(error: ServiceError, hasAnswered: boolean): ConnectError {
+/**
+ * The error with its details, from the trailers, and with what headers said before; a failure of the connection has none of
+ * these, and keeps its cause.
+ */
+function toError(error: ServiceError, first: Metadata | undefined): ConnectError {
   const metadata = error.metadata ?? new Metadata();
-  const delivery = hasAnswered ? undefined : deliveryBehind(error, metadata);
-  const text = error.details.replace(ESCAPED, decodeURIComponent);
+  const delivery = first ? undefined : deliveryBehind(error, metadata);
+  // An answer that cannot be decompressed is an error without any.
+  const text = (error.details ?? error.message).replace(ESCAPED, decodeURIComponent);
   const trailer = toHeaders(metadata);
   trailer.set("grpc-status", String(delivery ? status.UNAVAILABLE : error.code));
   trailer.set("grpc-message", encodeURIComponent(text));
   const found = findTrailerError(trailer) ?? new ConnectError(text, Code.Unknown);
+  if (first) copyHeaders(first, found.metadata);
   found.cause = delivery ? new DeliveryError(delivery, error.details, error) : error;
   return found;
 }
 
 /** grpc-js says it in words only; a server that says the same words sends headers with them. */
-function deliveryBehind({ details }: ServiceError, metadata: Metadata): Delivery | undefined {
+function deliveryBehind({ details = "" }: ServiceError, metadata: Metadata): Delivery | undefined {
   if (Object.keys(metadata.getMap()).length > 0) return undefined;
   return DELIVERIES.find(([, words]) => words.test(details))?.[0];
 }
