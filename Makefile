@@ -151,6 +151,12 @@ fuzz-rest: setup ## Call the operations of the gateway's OpenAPI document, well 
 h2spec: setup ## Have h2spec judge the server's HTTP/2: make h2spec SERVER=node
 	@node tests/h2spec/judge.ts --server "$(SERVER)"
 
+.PHONY: conformance
+conformance: setup ## Have Connect's suite judge servers and clients, or one: make conformance SERVER=node, make conformance TRANSPORT=grpc-js
+	@node tests/conformance/suite.ts
+	@tsc --project tests/conformance
+	@node tests/conformance/judge.ts --server "$(SERVER)" --transport "$(TRANSPORT)" --run "$(RUN)"
+
 .PHONY: chaos
 chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time: make chaos SEED=7
 	@node bench/chaos.ts $(if $(SEED),--seed $(SEED))

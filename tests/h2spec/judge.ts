@@ -1,14 +1,10 @@
-import { parseArgs } from "node:util";
-import { SERVERS, type ServerName } from "../judged/servers.ts";
+import { pick } from "../judged/arguments.ts";
+import { SERVERS } from "../judged/servers.ts";
 import { buildH2spec, runH2spec } from "./h2spec.ts";
 
-const { values } = parseArgs({ options: { server: { type: "string" } } });
-const names = Object.keys(SERVERS) as ServerName[];
-const name = names.find((each) => each === (values.server || "node"));
-if (name === undefined) throw new Error(`there is no server ${values.server}; there are ${names.join(", ")}`);
-
+const [name, start] = pick("server", SERVERS);
 const h2spec = await buildH2spec(console.log);
-const server = await SERVERS[name]({
+const server = await start({
   services: [],
   routes: () => {},
   // h2spec asks for this page all the time, and makes it come in small pieces.

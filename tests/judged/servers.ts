@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { silentLog } from "../../mesh/core/log.ts";
 import type { HttpHandler } from "../../mesh/rpc/server/http-fallback.ts";
 import { startServer } from "../../mesh/rpc/server/server.ts";
@@ -11,6 +11,15 @@ export interface Served {
   readonly http?: HttpHandler;
   /** The largest message that it takes, in bytes. Defaults to what the server takes by itself. */
   readonly maxMessageBytes?: number;
+  /** The outermost layer. Defaults to none. */
+  readonly outermost?: Interceptor;
+  /** Serves by TLS only, with this certificate and key, in PEM. Defaults to cleartext. */
+  readonly tls?: {
+    readonly cert: Uint8Array;
+    readonly key: Uint8Array;
+    /** Who must have issued the certificate that each client then has to show. */
+    readonly clientCa?: Uint8Array;
+  };
 }
 
 /** A server that is judged, and runs. */
@@ -24,18 +33,17 @@ export interface JudgedServer {
 const WIDE = { limiter: { limit: () => 10_000, observe() {} }, loopDelayMs: () => 0 };
 
 /** The mesh's servers, by what they stand on: with all their layers, which a judge must not notice. */
-export const SERVERS = {
+export const SERVERS: Readonly<Record<string, (served: Served) => Promise<JudgedServer>>> = {
   node: serveOnNode,
-} as const;
+};
 
-/** What a mesh server can stand on. */
-export type ServerName = keyof typeof SERVERS;
-
-async function serveOnNode(served: Served): Promise<JudgedServer> {
+async function serveOnNode({ tls, outermost, ...served }: Served): Promise<JudgedServer> {
+  if (tls) throw new Error("the server on node:http2 speaks no TLS");
   const server = await startServer({
     host: "127.0.0.1",
     port: 0,
     ...served,
+    ...(outermost && { telemetry: outermost }),
     log: silentLog,
     admission: WIDE,
     maxStreams: 10_000,
