@@ -9,6 +9,14 @@ import type {
 } from "@connectrpc/connect";
 import { parseTimeout } from "./timeout.ts";
 
+/** Where a request says whose it is, so that its call learns what the handler had said when it fails. */
+export const CALL = Symbol("call");
+
+/** Who wants to know. */
+export interface ToldOfContext {
+  context: CallContext | undefined;
+}
+
 /** What a handler sees of its call. Headers are made when somebody looks at them: most calls pass without. */
 export class CallContext implements HandlerContext {
   readonly protocolName = "grpc";

@@ -1,6 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { DeliveryError } from "../core/delivery.ts";
+import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
+import { appendFields } from "./metadata.ts";
 import { codeFromErrorCode } from "./status.ts";
 
 /**
@@ -25,3 +27,14 @@ export function deadlineExceeded(): ConnectError {
 export function canceled(reason: unknown): ConnectError {
   return ConnectError.from(reason, Code.Canceled);
 }
+
+/** The error with what the headers of its answer said before it, but for those that every answer has. */
+export function saidBefore(error: ConnectError, header: readonly HeaderField[]): ConnectError {
+  appendFields(
+    error.metadata,
+    header.filter(({ name }) => !OF_THE_PROTOCOL.test(name)),
+  );
+  return error;
+}
+
+const OF_THE_PROTOCOL = /^(:status|content-type|date|grpc-encoding|grpc-accept-encoding)$/;

@@ -1,5 +1,4 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { ErrorCode } from "../http2/error-code.ts";
 import { Stream } from "../http2/stream.ts";
 import { toTrailers } from "./status.ts";
 
@@ -20,7 +19,7 @@ export class RefusedCall extends Stream {
     const status = { name: ":status", value: String(this.#status) };
     const type = { name: "content-type", value: this.#contentType };
     this.sendHeaders(this.#error ? [status, type, ...toTrailers(this.#error)] : [status], true);
-    if (this.isOpen) this.reset(ErrorCode.NO_ERROR);
+    this.stopReading();
   }
 
   onData(_chunk: Buffer, start: number, end: number): void {

@@ -1,11 +1,11 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, type UnaryRequest } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../core/clock.ts";
 import { LazyAbort } from "../core/signal.ts";
-import { ErrorCode } from "../http2/error-code.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { Stream } from "../http2/stream.ts";
+import { CALL, type CallContext, type ToldOfContext } from "./call-context.ts";
 import { canceled, deadlineExceeded } from "./call-error.ts";
 import { codecOf } from "./codec.ts";
 import { acceptEncoding, type Compression, chooseCompression, identity } from "./compression.ts";
@@ -18,6 +18,8 @@ import { parseTimeout } from "./timeout.ts";
 /** What the calls of a server have in common. */
 export interface ServerCallOptions {
   readonly maxMessageBytes: number;
+  /** Where JSON finds what is in an `Any`. */
+  readonly registry: Registry | undefined;
   /** Interceptors answer unary calls at their deadlines. */
   readonly leavesUnaryDeadlines: boolean;
   /** Learns how many handlers run whose calls have been answered without them, one more or one less. */
@@ -25,7 +27,9 @@ export interface ServerCallOptions {
 }
 
 /** A call as the server has it: what is the same whether it streams or not. */
-export abstract class ServerCall extends Stream {
+export abstract class ServerCall extends Stream implements ToldOfContext {
+  /** What the handler sees, once it runs. */
+  context: CallContext | undefined;
   protected readonly method: ServerMethod;
   /** How the request is compressed. */
   protected readonly requestCompression: Compression;
@@ -84,6 +88,7 @@ export abstract class ServerCall extends Stream {
       url: `http://service.invalid${path}`,
       contextValues: this.#values,
       message,
+      [CALL]: this,
       get header() {
         header ??= toHeaders(fields);
         return header;
@@ -101,11 +106,11 @@ export abstract class ServerCall extends Stream {
   }
 
   protected parse(bytes: Uint8Array): MessageShape<DescMessage> {
-    return codecOf(this.method.desc.input, this.#format).parse(bytes);
+    return codecOf(this.method.desc.input, this.#format, this.options.registry).parse(bytes);
   }
 
   protected serialize(message: MessageShape<DescMessage>): Uint8Array {
-    return codecOf(this.method.desc.output, this.#format).serialize(message);
+    return codecOf(this.method.desc.output, this.#format, this.options.registry).serialize(message);
   }
 
   protected beginAnswer(header: Headers | undefined, compression: Compression): void {
@@ -126,9 +131,10 @@ export abstract class ServerCall extends Stream {
     if (this.isAnswered) return;
     this.isAnswered = true;
     clearTimeout(this.#timer);
-    const isTrailersOnly = !this.#hasBegunAnswer;
+    // Headers of the handler's own are a beginning: as trailers, their reader would not find them.
+    if (header && !isEmpty(header)) this.beginAnswer(header, identity);
     const trailers = [
-      ...(isTrailersOnly ? [...this.#head(identity), ...(header ? toFields(header) : [])] : []),
+      ...(this.#hasBegunAnswer ? [] : this.#head(identity)),
       ...toTrailers(error),
       ...(trailer ? toFields(trailer) : []),
     ];
@@ -137,13 +143,9 @@ export abstract class ServerCall extends Stream {
     this.ending.abort(error ?? ANSWERED);
   }
 
-  /** The caller need not send what nobody reads (RFC 9113, section 8.1). */
-  protected stopReading(): void {
-    if (this.isOpen && this.unsent === undefined) this.reset(ErrorCode.NO_ERROR);
-  }
-
   /** Answers with what a handler or an interceptor threw. */
-  protected fail(thrown: unknown, header?: Headers, trailer?: Headers): void {
+  protected fail(thrown: unknown): void {
+    const { header, trailer } = this.context?.said ?? {};
     this.answer(toError(thrown), header, trailer);
   }
 
@@ -187,6 +189,11 @@ export abstract class ServerCall extends Stream {
 const STATUS_200: HeaderField = { name: ":status", value: "200" };
 const ACCEPT: HeaderField = { name: "grpc-accept-encoding", value: acceptEncoding() };
 const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
+
+function isEmpty(headers: Headers): boolean {
+  for (const _ of headers) return false;
+  return true;
+}
 
 /** What is no error of ours says nothing to a caller. */
 function toError(thrown: unknown): ConnectError {

@@ -19,7 +19,7 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { CallContext } from "./call-context.ts";
+import { CALL, CallContext, type ToldOfContext } from "./call-context.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
 type AnyResponse = UnaryResponse | StreamResponse;
@@ -74,6 +74,8 @@ function refuseOptions(options: object | undefined): void {
 
 function invoke(spec: MethodImplSpec, request: AnyRequest): Promise<AnyResponse> {
   const context = new CallContext(request);
+  const call = (request as { [CALL]?: ToldOfContext })[CALL];
+  if (call) call.context = context;
   return request.stream ? invokeStream(spec, request, context) : invokeUnary(spec, request, context);
 }
 

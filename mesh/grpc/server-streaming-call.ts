@@ -43,7 +43,7 @@ export class ServerStreamingCall extends ServerCall {
       this.answer(undefined, undefined, response.trailer);
     } catch (error) {
       this.handlerEnded();
-      this.fail(error, response?.header, response?.trailer);
+      this.fail(error);
     } finally {
       messages.end(new ConnectError("the call has been answered", Code.Canceled));
       messages.discard();

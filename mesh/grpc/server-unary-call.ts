@@ -110,7 +110,7 @@ export class ServerUnaryCall extends ServerCall {
         (error) => this.fail(error),
       );
     } catch (error) {
-      this.fail(error, header, trailer);
+      this.fail(error);
     }
   }
 

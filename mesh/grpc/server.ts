@@ -1,3 +1,4 @@
+import type { Registry } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -27,6 +28,8 @@ export interface GrpcServerOptions {
   readonly interceptors?: readonly Interceptor[];
   /** The largest message that is taken. Defaults to 4 MiB. */
   readonly maxMessageBytes?: number;
+  /** Where JSON finds what is in an `Any`. */
+  readonly registry?: Registry;
   /**
    * Sees a call's headers before anything else does: what it returns are the context values of the call, or the error that
    * answers it. Defaults to letting every call pass.
@@ -57,6 +60,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
   let abandoned = 0;
   const callOptions: ServerCallOptions = {
     maxMessageBytes,
+    registry: options.registry,
     leavesUnaryDeadlines,
     onAbandoned: (change) => {
       abandoned += change;

@@ -8,7 +8,7 @@ import { ErrorCode } from "../http2/error-code.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { answerProblem } from "./answer-head.ts";
-import { canceled, deadlineExceeded, toCallError } from "./call-error.ts";
+import { canceled, deadlineExceeded, saidBefore, toCallError } from "./call-error.ts";
 import type { Compression } from "./compression.ts";
 import { IncomingMessages } from "./incoming-messages.ts";
 import { appendFields, findValue } from "./metadata.ts";
@@ -101,7 +101,8 @@ export class StreamingCall extends ClientStream {
       this.header = [];
     }
     appendFields(this.trailer, fields);
-    this.#end(isOk(fields) ? undefined : fromTrailers(fields));
+    const error = isOk(fields) ? undefined : fromTrailers(fields);
+    this.#end(error && saidBefore(error, this.header));
   }
 
   onData(chunk: Buffer, start: number, end: number, isEnd: boolean): void {

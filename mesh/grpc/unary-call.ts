@@ -8,7 +8,7 @@ import { ErrorCode } from "../http2/error-code.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { answerProblem } from "./answer-head.ts";
-import { canceled, deadlineExceeded, toCallError } from "./call-error.ts";
+import { canceled, deadlineExceeded, saidBefore, toCallError } from "./call-error.ts";
 import { decompressed } from "./compressed.ts";
 import { COMPRESSED, EnvelopeReader } from "./envelope.ts";
 import { envelopeHead, wholeMessage } from "./envelope-head.ts";
@@ -122,7 +122,7 @@ export class UnaryCall extends ClientStream {
     if (this.isOpen) this.reset(ErrorCode.NO_ERROR);
     const error = isOk(trailers) ? undefined : fromTrailers(trailers);
     if (error) {
-      this.#reject(error);
+      this.#reject(this.#header === trailers ? error : saidBefore(error, this.#header ?? []));
       return;
     }
     try {

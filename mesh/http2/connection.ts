@@ -40,6 +40,8 @@ export type CutOff = Guard | "UNREAD" | "SLOW";
 const MAX_UNREAD_BYTES = 2 ** 20;
 /** How long a peer that was sent off has to read why. */
 const LINGER_MS = 1_000;
+/** How long a peer has to read an answer that came early: node:http2 throws away what it has not read when its stream is reset. */
+const READ_WITHIN_MS = 100;
 /** Streams that we ended first, whose late frames are nobody's fault. */
 const MAX_REMEMBERED = 1_000;
 
@@ -222,6 +224,11 @@ export abstract class Connection implements FrameEvents {
   /** Does not take a stream that is not open yet. */
   protected refuse(streamId: number, code: number): void {
     this.#writeReset(streamId, code);
+  }
+
+  /** Tells a peer that does not end by itself that nobody reads what it sends, which is no error (RFC 9113, section 8.1). */
+  stopReading(stream: Stream): void {
+    if (!stream.isRemoteEnded) this.clock.after(READ_WITHIN_MS, () => stream.reset(ErrorCode.NO_ERROR));
   }
 
   returnWindow(stream: Stream, bytes: number): void {

@@ -69,7 +69,7 @@ export class NodeExchange extends Stream {
 
   /** The answer has left: the peer need not send what nobody reads (RFC 9113, section 8.1). */
   finished(): void {
-    if (this.isOpen && !this.unsent) this.close(ErrorCode.NO_ERROR);
+    this.stopReading();
     this.request.close();
   }
 

@@ -62,6 +62,11 @@ export abstract class Stream {
     this.connection?.resetStream(this, code);
   }
 
+  /** All has been said that there is to say: a peer that is still sending may stop. */
+  stopReading(): void {
+    this.connection?.stopReading(this);
+  }
+
   /** Lets the peer send as much again. */
   taken(bytes: number): void {
     this.connection?.returnWindow(this, bytes);

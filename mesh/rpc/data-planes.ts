@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, Registry } from "@bufbuild/protobuf";
 import type { ConnectError, ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
 import type { Endpoint } from "../discovery/target.ts";
 import type { ReadHeader } from "./call-headers.ts";
@@ -15,6 +15,8 @@ export interface ServedCalls {
   /** The first is the outermost. They answer unary calls at their deadlines. */
   readonly interceptors: readonly Interceptor[];
   readonly maxMessageBytes: number;
+  /** Where JSON finds what is in an `Any`. */
+  readonly registry: Registry;
   /** What refuses a call by its headers, or the context values of the one that passes. */
   readonly arrive: (method: DescMethod, header: ReadHeader) => ConnectError | ContextValues;
 }

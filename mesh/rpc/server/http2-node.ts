@@ -1,13 +1,17 @@
 import * as http2 from "node:http2";
 import { connectionAge, retire } from "./connection-age.ts";
 import type { Http2Side, Http2SideOptions } from "./http2-side.ts";
+import { passOverRest } from "./unread-rest.ts";
 
 /** HTTP/2 by node:http2. */
 export function nodeHttp2(options: Http2SideOptions): Http2Side {
   const age = connectionAge(options, options.clock, options.random);
   const server = http2.createServer(
     { settings: { maxConcurrentStreams: 1_000, maxHeaderListSize: 32_768 } },
-    options.handler,
+    (request, response) => {
+      passOverRest(request, response);
+      options.handler(request, response);
+    },
   );
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on("session", (session) => {

@@ -6,6 +6,7 @@ import { answerBadHttp } from "./bad-http.ts";
 import { type ConnectionAgeOptions, connectionAge } from "./connection-age.ts";
 import { nodeHttp2 } from "./http2-node.ts";
 import type { Http2Side, Http2SideOptions } from "./http2-side.ts";
+import { passOverRest } from "./unread-rest.ts";
 
 /** Handles a request of HTTP/1.1 or HTTP/2. */
 export type RequestHandler = (
@@ -64,6 +65,7 @@ export async function listen(
         // For an answer whose headers had left before: they promised to keep the connection.
         if (draining) h1.closeIdleConnections();
       });
+      passOverRest(request, response);
       handler(request, response);
     },
   );

@@ -157,6 +157,21 @@ describe("plain HTTP on the same port", () => {
   });
 });
 
+test("a message that is larger than the server takes is RESOURCE_EXHAUSTED; the answer may be", async () => {
+  const small = await testServer(
+    ProductService,
+    { getProduct: () => ({ product: { description: "x".repeat(2_000) } }) },
+    { maxMessageBytes: 1_000 },
+  );
+  for (const protocol of WIRE_PROTOCOLS) {
+    const client = meshClient(ProductService, protocol.open(small));
+    const call = client.listProducts({ query: "x".repeat(2_000) });
+    await expect(call, protocol.name).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    const { product } = await client.getProduct({ productId: "p1" });
+    expect(product?.description.length).toBe(2_000);
+  }
+});
+
 test("a port that is taken is an error at once", async () => {
   const log = { info() {} } as never;
   const taken = { host: "127.0.0.1", port: server.port, services: [], routes: () => {}, log };

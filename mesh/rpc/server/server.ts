@@ -1,3 +1,4 @@
+import { createRegistry } from "@bufbuild/protobuf";
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
@@ -38,6 +39,8 @@ export interface ServerOptions extends ServerStackOptions {
   /** Lets pages of other origins call. Defaults to none. */
   readonly cors?: Cors;
   readonly connectionAge?: ConnectionAgeOptions;
+  /** The largest message that is taken from callers, decompressed, in bytes. A larger one is RESOURCE_EXHAUSTED. Defaults to 4 MiB. */
+  readonly maxMessageBytes?: number;
   /** Who speaks HTTP/2 and gRPC. Defaults to the first of `dataPlanes`. */
   readonly dataPlane?: DataPlane;
 }
@@ -74,6 +77,7 @@ const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 export async function startServer(options: ServerOptions): Promise<MeshServer> {
   assertPolicies(options.services);
   const { services, log, clock = systemClock, random = Math.random } = options;
+  const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
   const leaving = new AbortController();
   const drain = new AbortController();
   const names = services.map((service) => service.typeName);
@@ -91,11 +95,14 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
     );
   };
 
+  // So that what is in an Any can be said in JSON too.
+  const registry = createRegistry(...services.map((service) => service.file));
   const rpc = connectNodeAdapter({
     interceptors: stack.interceptors,
     contextValues: stack.early.contextValues,
-    readMaxBytes: MAX_MESSAGE_BYTES,
+    readMaxBytes: maxMessageBytes,
     writeMaxBytes: MAX_MESSAGE_BYTES,
+    jsonOptions: { registry },
     routes: allRoutes,
     fallback(request, response) {
       if (options.files?.some((answers) => answers(request, response))) return;
@@ -112,14 +119,14 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
   };
   const { routes } = options;
   const { interceptors } = stack;
-  const web = options.web?.(ownCalls({ routes, interceptors, maxMessageBytes: MAX_MESSAGE_BYTES }));
+  const web = options.web?.(ownCalls({ routes, interceptors, maxMessageBytes }));
   const answers = [pages(page), ...(web ? [web] : [])];
 
   const { adorn, cors, limits, dataPlane = dataPlaneOf() } = options;
   // What is said in every answer, and what bounds callers, look at requests of HTTP.
   const looksAtHttp = adorn !== undefined || cors !== undefined || limits !== undefined;
   const { arrive } = stack.early;
-  const calls = { routes: allRoutes, interceptors, maxMessageBytes: MAX_MESSAGE_BYTES, arrive };
+  const calls = { routes: allRoutes, interceptors, maxMessageBytes, registry, arrive };
   const answer: RequestHandler = (request, response) => {
     clampTimeout(request.headers);
     joinRepeated(request);
