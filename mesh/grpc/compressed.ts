@@ -1,7 +1,13 @@
 import { Code } from "@connectrpc/connect";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
-import { findCompression } from "./compression.ts";
+import { findCompression, identity } from "./compression.ts";
 import { findValue } from "./metadata.ts";
+
+/** True if these headers name a compression, so that messages may be compressed. */
+export function mayBeCompressed(fields: readonly HeaderField[]): boolean {
+  const name = findValue(fields, "grpc-encoding");
+  return name !== undefined && name !== identity.name;
+}
 
 /** The message that was compressed as its headers say, of at most `maxBytes`. Rejects with what is wrong with it. */
 export async function decompressed(

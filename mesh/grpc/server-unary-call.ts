@@ -43,7 +43,9 @@ export class ServerUnaryCall extends ServerCall {
 
   #take(flags: number, message: Uint8Array): void {
     if (this.#message) {
-      throw new ConnectError(`${this.method.desc.name} takes one message, and got more`, Code.Unimplemented);
+      const { name } = this.method.desc;
+      this.fail(new ConnectError(`${name} takes one message, and got more`, Code.Unimplemented));
+      return;
     }
     this.#message = message;
     this.#isCompressed = (flags & COMPRESSED) !== 0;

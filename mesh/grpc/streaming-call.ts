@@ -9,9 +9,10 @@ import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { answerProblem } from "./answer-head.ts";
 import { canceled, deadlineExceeded, saidBefore, toCallError } from "./call-error.ts";
+import { mayBeCompressed } from "./compressed.ts";
 import type { Compression } from "./compression.ts";
 import { IncomingMessages } from "./incoming-messages.ts";
-import { appendFields, findValue } from "./metadata.ts";
+import { appendFields } from "./metadata.ts";
 import { sendMessages } from "./outgoing-messages.ts";
 import { fromTrailers, isOk } from "./status.ts";
 import type { WireMethod } from "./wire-method.ts";
@@ -43,6 +44,7 @@ export class StreamingCall extends ClientStream {
   readonly #begin: () => void;
   readonly #leave: () => void;
   #timer: NodeJS.Timeout | undefined;
+  #deadlineMs = Number.POSITIVE_INFINITY;
   #isOver = false;
   #onDrain: (() => void) | undefined;
 
@@ -60,6 +62,7 @@ export class StreamingCall extends ClientStream {
     });
     this.#leave = signal ? onAbort(signal, () => this.#abandon(canceled(signal.reason))) : () => {};
     if (timeoutMs !== undefined) {
+      this.#deadlineMs = performance.now() + timeoutMs;
       this.#timer = setTimeout(() => this.#abandon(deadlineExceeded()), Math.min(timeoutMs, MAX_TIMER_MS));
     }
   }
@@ -93,7 +96,7 @@ export class StreamingCall extends ClientStream {
         this.#abandon(problem);
         return;
       }
-      this.messages.encodedAs(fields, findValue(fields, "grpc-encoding") !== undefined);
+      this.messages.encodedAs(fields, mayBeCompressed(fields));
       if (!isEnd) {
         this.#begin();
         return;
@@ -112,11 +115,11 @@ export class StreamingCall extends ClientStream {
       this.#abandon(error);
       return;
     }
-    if (isEnd) this.#abandon(new ConnectError("the answer ended without trailers", Code.Internal));
+    if (isEnd) this.#end(new ConnectError("the answer ended without trailers", Code.Internal));
   }
 
   onFailure(error: StreamError): void {
-    this.#end(toCallError(error));
+    this.#end(toCallError(error, this.#deadlineMs));
   }
 
   #end(error: unknown): void {

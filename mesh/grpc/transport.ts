@@ -98,7 +98,11 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
       if (compression === identity) return start(parts);
       compression
         .compress(parts.body)
-        .then((body) => start({ ...parts, body, isCompressed: true }))
+        .then((body) => {
+          // Its caller may have left meanwhile.
+          if (ending?.aborted) throw canceled(ending.reason);
+          start({ ...parts, body, isCompressed: true });
+        })
         .catch(reject);
     });
   }

@@ -9,10 +9,10 @@ import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { answerProblem } from "./answer-head.ts";
 import { canceled, deadlineExceeded, saidBefore, toCallError } from "./call-error.ts";
-import { decompressed } from "./compressed.ts";
+import { decompressed, mayBeCompressed } from "./compressed.ts";
 import { COMPRESSED, EnvelopeReader } from "./envelope.ts";
 import { envelopeHead, wholeMessage } from "./envelope-head.ts";
-import { findValue, toHeaders } from "./metadata.ts";
+import { toHeaders } from "./metadata.ts";
 import { fromTrailers, isOk } from "./status.ts";
 import type { WireMethod } from "./wire-method.ts";
 
@@ -40,6 +40,7 @@ export class UnaryCall extends ClientStream {
   readonly #forget: (call: UnaryCall) => void;
   readonly #leave: () => void;
   #timer: NodeJS.Timeout | undefined;
+  #deadlineMs = Number.POSITIVE_INFINITY;
   #isSettled = false;
   #header: readonly HeaderField[] | undefined;
   #message: Uint8Array | undefined;
@@ -60,6 +61,7 @@ export class UnaryCall extends ClientStream {
     const { ending, timeoutMs } = request;
     this.#leave = ending ? onEither(ending, () => this.#abandon(canceled(ending.reason))) : nothing;
     if (timeoutMs !== undefined) {
+      this.#deadlineMs = performance.now() + timeoutMs;
       this.#timer = setTimeout(overdue, Math.min(timeoutMs, MAX_TIMER_MS), this);
     }
   }
@@ -102,7 +104,7 @@ export class UnaryCall extends ClientStream {
   #newReader(): EnvelopeReader {
     const take = (flags: number, message: Uint8Array) => this.#take(flags, message);
     this.#reader = new EnvelopeReader(this.#request.maxMessageBytes, take);
-    this.#reader.mayBeCompressed = findValue(this.#header ?? [], "grpc-encoding") !== undefined;
+    this.#reader.mayBeCompressed = mayBeCompressed(this.#header ?? []);
     return this.#reader;
   }
 
@@ -150,7 +152,7 @@ export class UnaryCall extends ClientStream {
   onFailure(error: StreamError): void {
     if (this.#isSettled) return;
     this.#settled();
-    this.#reject(toCallError(error));
+    this.#reject(toCallError(error, this.#deadlineMs));
   }
 
   /** Ends the call from this side. */

@@ -262,7 +262,6 @@ const BROKEN_LINES: readonly string[] = [
   "GET",
   "G\u0000T /v1/products HTTP/1.1",
   "EVIL /v1/products HTTP/1.1",
-  "\u0016\u0003\u0001\u0002\u0000 TLS",
 ];
 
 /** A line of a stream of products. */

@@ -1,4 +1,4 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, createRegistry, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { pick } from "../judged/arguments.ts";
 import { TRANSPORTS } from "../judged/transports.ts";
 import { makeCall } from "./call.ts";
@@ -6,7 +6,9 @@ import {
   type ClientCompatRequest,
   ClientCompatRequestSchema,
   ClientCompatResponseSchema,
+  Codec,
   Compression,
+  ConformanceService,
 } from "./contract.ts";
 import { frame, messagesOf } from "./framing.ts";
 
@@ -32,6 +34,8 @@ async function call(asked: ClientCompatRequest) {
       interceptors: [],
       maxMessageBytes: messageReceiveLimit || MAX_MESSAGE_BYTES,
       sendsGzip: compression === Compression.GZIP,
+      format: asked.codec === Codec.JSON ? "json" : "proto",
+      registry: createRegistry(ConformanceService.file),
       ...(serverTlsCert.byteLength > 0 && {
         tls: { ca: serverTlsCert, ...(clientTlsCreds && { client: clientTlsCreds }) },
       }),

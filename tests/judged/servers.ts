@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { silentLog } from "../../mesh/core/log.ts";
+import { type DataPlane, dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import type { HttpHandler } from "../../mesh/rpc/server/http-fallback.ts";
 import { startServer } from "../../mesh/rpc/server/server.ts";
 
@@ -34,15 +35,20 @@ const WIDE = { limiter: { limit: () => 10_000, observe() {} }, loopDelayMs: () =
 
 /** The mesh's servers, by what they stand on: with all their layers, which a judge must not notice. */
 export const SERVERS: Readonly<Record<string, (served: Served) => Promise<JudgedServer>>> = {
-  node: serveOnNode,
+  weft: serveOn("weft"),
+  node: serveOn("grpc-js"),
 };
 
-async function serveOnNode({ tls, outermost, ...served }: Served): Promise<JudgedServer> {
-  if (tls) throw new Error("the server on node:http2 speaks no TLS");
+function serveOn(dataPlane: string): (served: Served) => Promise<JudgedServer> {
+  return (served) => serve(served, dataPlaneOf(dataPlane));
+}
+
+async function serve({ outermost, ...served }: Served, dataPlane: DataPlane): Promise<JudgedServer> {
   const server = await startServer({
     host: "127.0.0.1",
     port: 0,
     ...served,
+    dataPlane,
     ...(outermost && { telemetry: outermost }),
     log: silentLog,
     admission: WIDE,

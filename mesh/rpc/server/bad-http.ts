@@ -1,5 +1,11 @@
-import { STATUS_CODES } from "node:http";
+import { METHODS, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+
+/** What Node says of it. */
+interface BadHttp extends NodeJS.ErrnoException {
+  /** What came last, if Node could not read it. */
+  readonly rawPacket?: Buffer;
+}
 
 interface Refusal {
   readonly status: number;
@@ -16,10 +22,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 
 /**
  * Answers what came instead of a request of HTTP/1.1, and closes the connection: what comes next on it could be anything.
- * Nothing is said if an answer has begun.
+ * Nothing is said if an answer has begun, nor to who speaks no HTTP at all and would not read it (RFC 9113, section 3.4, wants
+ * that connection closed).
  */
-export function answerBadHttp(error: NodeJS.ErrnoException, socket: Duplex, hasBegun: boolean): void {
-  if (!socket.writable || hasBegun || error.code === "ECONNRESET") {
+export function answerBadHttp(error: BadHttp, socket: Duplex, hasBegun: boolean): void {
+  if (!socket.writable || hasBegun || error.code === "ECONNRESET" || isNoHttp(error.rawPacket)) {
     socket.destroy();
     return;
   }
@@ -35,4 +42,11 @@ export function answerBadHttp(error: NodeJS.ErrnoException, socket: Duplex, hasB
     `${why}\n`,
   ];
   socket.end(lines.join("\r\n"), () => socket.destroy());
+}
+
+/** True for a first line that begins with no method and names no HTTP: a preface that is none, TLS, another protocol. */
+function isNoHttp(packet: Buffer | undefined): boolean {
+  const [line = ""] = packet?.toString("latin1").split("\n", 1) ?? [];
+  const [method = ""] = line.trim().split(/\s/, 1);
+  return method !== "" && !METHODS.includes(method.toUpperCase()) && !line.includes("HTTP");
 }

@@ -69,6 +69,18 @@ describe("the first bytes decide", () => {
   });
 });
 
+test.each([
+  ["a preface that is none", "INVALID CONNECTION PREFACE\r\n\r\n"],
+  ["TLS", "\u0016\u0003\u0001\u0002\u0000 TLS\r\n\r\n"],
+  ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
+])("who speaks no HTTP, but %s, is hung up on without a word", async (_, said) => {
+  const { port } = await listening();
+  const socket = connected(port);
+  const answer = text(socket);
+  socket.write(said, "latin1");
+  expect(await answer).toBe("");
+});
+
 test.each(["", "P", "PRI * HTTP/2"])("a connection that says '%s' and no more is closed", async (said) => {
   const { port } = await listening(sayVersion, { firstBytesWithinMs: 20 });
   const socket = connected(port);
@@ -107,7 +119,7 @@ test("a peer that breaks its connection harms nobody", async () => {
 });
 
 test.each([
-  ["nonsense", "\0\0nonsense\r\n\r\n", 400],
+  ["nonsense", "G\0T / HTTP/1.1\r\n\r\n", 400],
   ["two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
   [
     "a length and chunks",
@@ -131,7 +143,7 @@ test("nothing is said of what comes while an answer is under way", async () => {
   const answer = text(socket);
   socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   await once(socket, "data");
-  socket.write("\0nonsense\r\n\r\n");
+  socket.write("G\0T / HTTP/1.1\r\n\r\n");
   expect(await answer).not.toContain("400");
 });
 

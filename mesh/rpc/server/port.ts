@@ -1,6 +1,7 @@
 import * as http from "node:http";
 import type * as http2 from "node:http2";
 import * as net from "node:net";
+import * as tls from "node:tls";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
 import { answerBadHttp } from "./bad-http.ts";
 import { type ConnectionAgeOptions, connectionAge } from "./connection-age.ts";
@@ -28,10 +29,20 @@ export interface Port {
   drain(graceMs: number): Promise<void>;
 }
 
+/** What a server needs for TLS, in PEM. */
+export interface ServerTls {
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+  /** Who must have issued the certificate that each client then has to show. Defaults to asking for none. */
+  readonly clientCa?: string | Uint8Array;
+}
+
 /** What a port may be told beyond where it listens. */
 export interface PortOptions extends ConnectionAgeOptions {
   /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
   readonly firstBytesWithinMs?: number;
+  /** Serves by TLS only, with these. Defaults to cleartext. */
+  readonly tls?: ServerTls;
   /** Speaks HTTP/2. Defaults to node:http2. */
   readonly openHttp2?: (options: Http2SideOptions) => Http2Side;
   /** For the age of connections. */
@@ -79,7 +90,7 @@ export async function listen(
 
   const sockets = new Set<net.Socket>();
   const undecided = new Set<net.Socket>();
-  const tcp = net.createServer({ noDelay: true }, (socket) => {
+  const take = (socket: net.Socket) => {
     sockets.add(socket);
     undecided.add(socket);
     socket.once("close", () => {
@@ -97,7 +108,8 @@ export async function listen(
       // node:http waits for what was put back.
       socket.resume();
     });
-  });
+  };
+  const tcp = options.tls ? secureServer(options.tls, take) : net.createServer({ noDelay: true }, take);
   tcp.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     tcp.once("error", reject);
@@ -133,6 +145,27 @@ export async function listen(
       return draining;
     },
   };
+}
+
+const HANDSHAKE_WITHIN_MS = 10_000;
+
+/** Speaks TLS 1.2 and later, and offers HTTP/2 and HTTP/1.1 by ALPN. */
+function secureServer({ cert, key, clientCa }: ServerTls, take: (socket: net.Socket) => void): net.Server {
+  const server = tls.createServer(
+    {
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
+      ...(clientCa && { ca: Buffer.from(clientCa), requestCert: true, rejectUnauthorized: true }),
+      ALPNProtocols: ["h2", "http/1.1"],
+      minVersion: "TLSv1.2",
+      handshakeTimeout: HANDSHAKE_WITHIN_MS,
+      noDelay: true,
+    },
+    take,
+  );
+  // Who fails the handshake is no concern of anybody else.
+  server.on("tlsClientError", (_, socket) => socket.destroy());
+  return server;
 }
 
 /** Looks at the first bytes; a connection that sends none in time is closed. */

@@ -12,7 +12,7 @@ import type { Cors } from "./cors.ts";
 import { healthService } from "./health.ts";
 import { answerHttp, type FileHandler, type HttpHandler, pages } from "./http-fallback.ts";
 import { ownCalls } from "./own-calls.ts";
-import { listen, type RequestHandler } from "./port.ts";
+import { listen, type RequestHandler, type ServerTls } from "./port.ts";
 import { reflection } from "./reflection.ts";
 import { joinRepeated } from "./repeated-headers.ts";
 import { type ServerStackOptions, type ServerStackState, serverStack } from "./server-stack.ts";
@@ -39,6 +39,8 @@ export interface ServerOptions extends ServerStackOptions {
   /** Lets pages of other origins call. Defaults to none. */
   readonly cors?: Cors;
   readonly connectionAge?: ConnectionAgeOptions;
+  /** Serves by TLS only, with these. Defaults to cleartext. */
+  readonly tls?: ServerTls;
   /** The largest message that is taken from callers, decompressed, in bytes. A larger one is RESOURCE_EXHAUSTED. Defaults to 4 MiB. */
   readonly maxMessageBytes?: number;
   /** Who speaks HTTP/2 and gRPC. Defaults to the first of `dataPlanes`. */
@@ -146,6 +148,7 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
     },
     {
       ...options.connectionAge,
+      ...(options.tls && { tls: options.tls }),
       clock,
       random,
       openHttp2: (http2) => dataPlane.openHttp2(http2, looksAtHttp ? undefined : calls),
