@@ -47,7 +47,6 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
   #timer: NodeJS.Timeout | undefined;
   #hasBegunAnswer = false;
   #isAbandoned = false;
-  #heldBytes = 0;
 
   constructor(
     method: ServerMethod,
@@ -170,11 +169,9 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
 
   /** Counts what is held of a message in part. Throws RESOURCE_EXHAUSTED if that is more than one connection may have. */
   protected holdNow(bytes: number): void {
-    const more = bytes - this.#heldBytes;
-    if (this.connection?.hold(more) === false) {
+    if (!this.hold(bytes)) {
       throw new ConnectError("this connection has too much under way", Code.ResourceExhausted);
     }
-    this.#heldBytes = bytes;
   }
 
   onFailure(error: StreamError): void {

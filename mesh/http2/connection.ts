@@ -4,7 +4,8 @@ import { ErrorCode, errorName } from "./error-code.ts";
 import { DEFAULT_MAX_FRAME_BYTES, DEFAULT_WINDOW_BYTES, Flag, FrameType, MAX_31_BITS } from "./frame.ts";
 import { type FrameEvents, FrameParser } from "./frame-parser.ts";
 import { FrameReader } from "./frame-reader.ts";
-import { type Allowance, type Guard, Guards } from "./guard.ts";
+import { type Allowance, type CutOff, type Guard, Guards } from "./guard.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import type { HeaderField } from "./hpack/header-field.ts";
 import type { HeaderTemplate } from "./hpack/header-template.ts";
 import { ConnectionError, resetByPeer, StreamError } from "./http2-error.ts";
@@ -26,15 +27,14 @@ export interface ConnectionOptions {
    * 32 MiB.
    */
   readonly maxHeldBytes?: number;
+  /** What this connection and others hold together. Defaults to that of this one alone. */
+  readonly held?: HeldBytes;
   /** Defaults to {@link ALLOWANCES}. */
   readonly allowances?: Partial<Record<Guard, Allowance>>;
-  /** Learns of each peer that was cut off, and why. */
+  /** Learns of each connection that ends by a fault of the peer, and why. */
   readonly onGuard?: (guard: CutOff) => void;
   readonly clock?: Clock;
 }
-
-/** Why a peer was cut off: a guard, or it does not read, or does not finish what it has begun to say. */
-export type CutOff = Guard | "UNREAD" | "SLOW";
 
 /** Frames and headers that the peer does not read, beside data, before it is cut off. */
 const MAX_UNREAD_BYTES = 2 ** 20;
@@ -73,9 +73,12 @@ export abstract class Connection implements FrameEvents {
   readonly #streamWindowBytes: number;
   readonly #connectionWindowBytes: number;
   readonly #maxHeldBytes: number;
+  readonly #held: HeldBytes;
   readonly #endedByUs = new Set<number>();
   #receiveWindow: number;
   #takenBytes = 0;
+  /** Streams that we have ended since the peer last ended one. */
+  #answered = 0;
 
   constructor(
     socket: Duplex,
@@ -102,6 +105,7 @@ export abstract class Connection implements FrameEvents {
     this.#connectionWindowBytes = connectionWindowBytes;
     this.#receiveWindow = connectionWindowBytes;
     this.#maxHeldBytes = maxHeldBytes;
+    this.#held = options.held ?? new HeldBytes(maxHeldBytes);
 
     this.writePreface();
     const settings = { ...own, initialWindowBytes: streamWindowBytes, maxHeaderListBytes };
@@ -159,6 +163,17 @@ export abstract class Connection implements FrameEvents {
     return this.#parser.isWithinHeaders;
   }
 
+  protected get hasPeerSettings(): boolean {
+    return this.#parser.hasSettings;
+  }
+
+  /** How the peer gets on with a frame that has come in part, and with reading what is whole. */
+  protected readonly progress = {
+    sending: () => this.#reader.heldFrame,
+    reading: () => this.frames.leftBytes,
+    answers: () => this.#queue.sentFrames,
+  };
+
   /** Makes a block of headers that is sent again and again. */
   template(fields: readonly HeaderField[]): HeaderTemplate {
     return this.frames.template(fields);
@@ -190,14 +205,19 @@ export abstract class Connection implements FrameEvents {
 
   /** Counts bytes that are held for the peer's sake. False: that is more than a peer may have, and nothing is counted. */
   hold(bytes: number): boolean {
-    if (bytes > 0 && this.heldBytes + bytes > this.#maxHeldBytes) return false;
+    if (bytes > 0) {
+      if (this.heldBytes + bytes > this.#maxHeldBytes) return false;
+      if (!this.#held.allows(bytes, this.heldBytes)) return false;
+    }
     this.heldBytes += bytes;
+    this.#held.add(bytes);
     return true;
   }
 
   /** They are held no more. */
   release(bytes: number): void {
     this.heldBytes -= bytes;
+    this.#held.add(-bytes);
   }
 
   readonly #drained = (): void => {
@@ -256,6 +276,7 @@ export abstract class Connection implements FrameEvents {
 
   #localEnded(stream: Stream): void {
     stream.isLocalEnded = true;
+    this.#answered++;
     if (stream.isRemoteEnded) this.drop(stream);
   }
 
@@ -267,6 +288,7 @@ export abstract class Connection implements FrameEvents {
   /** Forgets a stream, and tells nobody. */
   protected drop(stream: Stream): void {
     this.#queue.forget(stream);
+    if (stream.heldBytes > 0) stream.hold(0);
     this.streams.delete(stream.id);
     stream.connection = undefined;
     this.onStreamClosed();
@@ -287,16 +309,20 @@ export abstract class Connection implements FrameEvents {
   }
 
   guard(guard: Guard): void {
-    if (this.#guards.allows(guard)) return;
-    this.#onGuard?.(guard);
+    let earned = 0;
+    if (guard === "PINGS" && this.frames.takeSaid()) return;
+    if (guard === "RESETS") {
+      earned = this.#answered;
+      this.#answered = 0;
+    }
+    if (this.#guards.allows(guard, earned)) return;
     const what = guard.toLowerCase().replace("_", " ");
-    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${what}`);
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${what}`, guard);
   }
 
   /** Cuts a peer off that costs more than it may, outside of what it sends. */
   protected cutOff(guard: "UNREAD" | "SLOW", message: string): void {
-    this.#onGuard?.(guard);
-    this.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message));
+    this.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, message, guard));
   }
 
   readonly #read = (chunk: Buffer): void => {
@@ -442,6 +468,7 @@ export abstract class Connection implements FrameEvents {
     if (this.isClosed) return;
     const isFault = error instanceof ConnectionError;
     const code = isFault ? error.code : ErrorCode.INTERNAL_ERROR;
+    if (isFault) this.#onGuard?.(error.cutOff);
     this.frames.goaway(this.lastPeerStreamId, code, isFault ? error.message : "");
     this.#end(error, code);
   }

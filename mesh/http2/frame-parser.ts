@@ -67,6 +67,11 @@ export class FrameParser implements FrameSink {
     return this.#block !== undefined;
   }
 
+  /** The peer's first frame has come. */
+  get hasSettings(): boolean {
+    return this.#hasSettings;
+  }
+
   onFrame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): boolean {
     if (this.#block && (type !== FrameType.CONTINUATION || streamId !== this.#block.streamId)) {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a block of headers was interrupted");

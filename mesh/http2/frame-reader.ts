@@ -20,15 +20,16 @@ export class FrameReader {
   readonly #maxFrameBytes: number;
   #held: Buffer | undefined;
   #heldBytes = 0;
+  #heldFrames = 0;
 
   constructor(sink: FrameSink, maxFrameBytes: number) {
     this.#sink = sink;
     this.#maxFrameBytes = maxFrameBytes;
   }
 
-  /** True while a frame has come in part. */
-  get isWithinFrame(): boolean {
-    return this.#held !== undefined;
+  /** The number of the frame that has come in part, among those that did; undefined while there is none. */
+  get heldFrame(): number | undefined {
+    return this.#held && this.#heldFrames;
   }
 
   /** Throws ConnectionError for a frame that is larger than was agreed. False: the sink wants no more. */
@@ -79,6 +80,7 @@ export class FrameReader {
       bytes < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + this.#payloadBytes(chunk, at);
     // Its own memory: what it holds may be read long after.
     this.#held = Buffer.allocUnsafeSlow(whole);
+    this.#heldFrames++;
     this.#heldBytes = chunk.copy(this.#held, 0, at);
   }
 

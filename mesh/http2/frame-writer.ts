@@ -9,6 +9,7 @@ const KEPT_BYTES = 65_536;
 export class FrameWriter {
   buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   at = 0;
+  #givenBytes = 0;
   readonly #socket: Duplex;
   #isScheduled = false;
   #isClosed = false;
@@ -22,6 +23,12 @@ export class FrameWriter {
   /** Bytes that the peer has not let us send yet, as far as this process knows. */
   get pendingBytes(): number {
     return this.at + this.#socket.writableLength;
+  }
+
+  /** Bytes that have left this process while others wait to; undefined if none wait. */
+  get leftBytes(): number | undefined {
+    const waiting = this.#socket.writableLength;
+    return waiting > 0 ? this.#givenBytes - waiting : undefined;
   }
 
   /** Makes room for so many bytes, and sees to it that they leave at the end of this turn. */
@@ -47,6 +54,7 @@ export class FrameWriter {
     const bytes = this.buffer.subarray(0, this.at);
     this.at = 0;
     if (this.#isClosed) return;
+    this.#givenBytes += bytes.length;
     this.isFull = !this.#socket.write(bytes);
     // The kernel has taken it, or the socket still reads it.
     if (this.#socket.writableLength > 0 || this.buffer.length > KEPT_BYTES) {

@@ -2,11 +2,12 @@ import type { Clock } from "../core/clock.ts";
 
 /** What a peer may not do without end. */
 export type Guard =
-  /** RST_STREAM (rapid reset, CVE-2023-44487). */
+  /** RST_STREAM (rapid reset, CVE-2023-44487), beyond as many as there were streams that we ended first. */
   | "RESETS"
-  /** Faults that make us end streams (MadeYouReset, CVE-2025-8671). */
+  /** Faults that make us end streams (MadeYouReset, CVE-2025-8671), and lists of headers that are too large. */
   | "FAULTS"
   | "SETTINGS"
+  /** PING, but for the first one after data or headers of ours: peers measure how far away they are with those. */
   | "PINGS"
   /** DATA that is empty and ends nothing, and padding in place of data. */
   | "EMPTY_DATA"
@@ -14,6 +15,9 @@ export type Guard =
   | "CONTINUATIONS"
   /** PRIORITY, frames of unknown types, and WINDOW_UPDATE. */
   | "OTHER_FRAMES";
+
+/** Why a peer was cut off: a guard, or it does not read, or does not finish what it has begun to say, or breaks the protocol. */
+export type CutOff = Guard | "UNREAD" | "SLOW" | "PROTOCOL";
 
 /** How much of something is allowed. */
 export interface Allowance {
@@ -48,8 +52,8 @@ export class Guards {
     this.#clock = clock;
   }
 
-  /** False if it was once too often. */
-  allows(guard: Guard): boolean {
+  /** False if it was once too often. `earned` are so many more that are allowed, never above the burst. */
+  allows(guard: Guard, earned = 0): boolean {
     const { burst, perSecond } = this.#allowances[guard];
     const now = this.#clock.now();
     let bucket = this.#buckets.get(guard);
@@ -57,7 +61,8 @@ export class Guards {
       bucket = { tokens: burst, filledMs: now };
       this.#buckets.set(guard, bucket);
     }
-    bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.filledMs) / 1_000) * perSecond);
+    const filled = earned + ((now - bucket.filledMs) / 1_000) * perSecond;
+    bucket.tokens = Math.min(burst, bucket.tokens + filled);
     bucket.filledMs = now;
     if (bucket.tokens < 1) return false;
     bucket.tokens--;

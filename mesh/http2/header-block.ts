@@ -22,7 +22,11 @@ export class HeaderBlock {
   push(chunk: Buffer, start: number, end: number): void {
     this.#bytes += end - start;
     if (this.#bytes > this.#maxBytes) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block of headers without end");
+      throw new ConnectionError(
+        ErrorCode.ENHANCE_YOUR_CALM,
+        "a block of headers without end",
+        "CONTINUATIONS",
+      );
     }
     // A copy: a part of a few bytes must not keep the chunk that it came in.
     this.#parts.push(Buffer.from(chunk.subarray(start, end)));

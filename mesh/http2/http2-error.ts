@@ -1,14 +1,18 @@
 import type { Delivery } from "../core/delivery.ts";
 import { ErrorCode, errorName } from "./error-code.ts";
+import type { CutOff } from "./guard.ts";
 
 /** A fault that ends the whole connection: the peer is sent a GOAWAY with the code (RFC 9113, section 5.4.1). */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
   readonly code: number;
+  /** What the peer is cut off for. */
+  readonly cutOff: CutOff;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, cutOff: CutOff = "PROTOCOL") {
     super(`${errorName(code)}: ${message}`);
     this.code = code;
+    this.cutOff = cutOff;
   }
 }
 

@@ -18,6 +18,7 @@ export class OutgoingFrames {
   readonly #encoder = new HpackEncoder();
   /** What the peer takes. */
   readonly #peer: Settings;
+  #hasSaid = false;
 
   constructor(socket: Duplex, peer: Settings) {
     this.#writer = new FrameWriter(socket);
@@ -34,9 +35,21 @@ export class OutgoingFrames {
     this.#writer.isFull = false;
   }
 
+  /** True if data or headers were written since this was last asked. */
+  takeSaid(): boolean {
+    const hasSaid = this.#hasSaid;
+    this.#hasSaid = false;
+    return hasSaid;
+  }
+
   /** Bytes that the peer has not taken, as far as this process knows. */
   get pendingBytes(): number {
     return this.#writer.pendingBytes;
+  }
+
+  /** Bytes that have left this process while others wait to; undefined if none wait. */
+  get leftBytes(): number | undefined {
+    return this.#writer.leftBytes;
   }
 
   /** Gives what has been written to the socket, without waiting for the end of this turn. */
@@ -61,6 +74,7 @@ export class OutgoingFrames {
 
   /** HEADERS, and CONTINUATION if they are many. `more` are fields beside a template. */
   headers(streamId: number, fields: Headers, isEnd: boolean, more: readonly HeaderField[] = NONE): void {
+    this.#hasSaid = true;
     const encoder = this.#encoder;
     const writer = this.#writer;
     const isTemplate = fields instanceof HeaderTemplate;
@@ -92,6 +106,7 @@ export class OutgoingFrames {
 
   /** DATA, in two parts for who has something to set before it. */
   data(streamId: number, prefix: Uint8Array, body: Uint8Array, isEnd: boolean): void {
+    this.#hasSaid = true;
     const writer = this.#writer;
     const bytes = prefix.length + body.length;
     writer.reserve(FRAME_HEAD_BYTES + bytes);
@@ -106,6 +121,7 @@ export class OutgoingFrames {
 
   /** DATA of so many bytes of what waits. */
   unsentData(streamId: number, unsent: Unsent, bytes: number, isEnd: boolean): void {
+    this.#hasSaid = true;
     const writer = this.#writer;
     writer.reserve(FRAME_HEAD_BYTES + bytes);
     writeFrameHead(writer.buffer, writer.at, bytes, FrameType.DATA, isEnd ? Flag.END_STREAM : 0, streamId);

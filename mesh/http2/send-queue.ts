@@ -23,6 +23,7 @@ export class SendQueue {
   readonly #options: SendQueueOptions;
   readonly #waiting = new Set<Stream>();
   #window = DEFAULT_WINDOW_BYTES;
+  #sentFrames = 0;
 
   constructor(options: SendQueueOptions) {
     this.#options = options;
@@ -91,6 +92,7 @@ export class SendQueue {
     const isEnd = isLast && unsent.isEnd;
     if (bytes > 0 || isEnd) {
       frames.unsentData(stream.id, unsent, bytes, isEnd);
+      this.#sentFrames++;
       stream.sendWindow -= bytes;
       this.#window -= bytes;
       release(bytes);
@@ -102,6 +104,12 @@ export class SendQueue {
     if (isEnd || unsent.trailers) onEnded(stream);
     else stream.onDrain();
     return true;
+  }
+
+  /** Frames of what waited that have been sent, while streams wait that are whole: only the peer is in their way. */
+  get sentFrames(): number | undefined {
+    for (const { unsent } of this.#waiting) if (unsent?.isEnd || unsent?.trailers) return this.#sentFrames;
+    return undefined;
   }
 
   /** Forgets what waits of a stream. */

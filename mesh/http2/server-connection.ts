@@ -7,13 +7,19 @@ import { ConnectionError } from "./http2-error.ts";
 import { MessageHead, trailersProblem } from "./message-head.ts";
 import type { Stream } from "./stream.ts";
 import { Unheard } from "./unheard.ts";
+import { watchProgress } from "./watch-progress.ts";
 
 /** What a server says to its side of a connection. */
 export interface ServerConnectionOptions extends ConnectionOptions {
   /** How many streams may be open at once. Defaults to 1,000. */
   readonly maxConcurrentStreams?: number;
-  /** How long the first bytes, and each block of headers, may take. Milliseconds. Defaults to 10,000. */
+  /** How long the first frame, and each block of headers, may take. Milliseconds. Defaults to 10,000. */
   readonly headersWithinMs?: number;
+  /**
+   * How long a client may get on with nothing while it has sent a frame in part, or has not read answers that are whole. It is
+   * looked at once in this time. Milliseconds. Defaults to 20,000.
+   */
+  readonly progressWithinMs?: number;
 }
 
 /** Makes the stream of a request. The head is read at once: the next request has the same one. */
@@ -34,14 +40,23 @@ export class ServerConnection extends Connection {
   #isDraining = false;
   #stopWaiting: () => void = () => {};
   #stopDraining: () => void = () => {};
+  readonly #stopWatching: () => void;
 
   constructor(socket: Duplex, accept: Accept, options: ServerConnectionOptions = {}) {
-    const { maxConcurrentStreams = 1_000, headersWithinMs = 10_000 } = options;
+    const { maxConcurrentStreams = 1_000, headersWithinMs = 10_000, progressWithinMs = 20_000 } = options;
     super(socket, { maxConcurrentStreams }, options);
     this.#accept = accept;
     this.#maxConcurrentStreams = maxConcurrentStreams;
     this.#headersWithinMs = headersWithinMs;
-    this.#within("the first bytes", () => this.#preface < PREFACE.length);
+    this.#within("the first frame", () => !this.hasPeerSettings);
+    const { sending, reading, answers } = this.progress;
+    const isSlow = () => this.cutOff("SLOW", "a frame took too long");
+    const isUnread = () => this.cutOff("UNREAD", "the peer does not read its answers");
+    this.#stopWatching = watchProgress(this.clock, progressWithinMs, [
+      { progress: sending, onStall: isSlow },
+      { progress: reading, onStall: isUnread },
+      { progress: answers, onStall: isUnread },
+    ]);
   }
 
   /** Cuts off who takes too long over what cannot be left half said. */
@@ -59,6 +74,7 @@ export class ServerConnection extends Connection {
   protected override onEnded(): void {
     this.#stopWaiting();
     this.#stopDraining();
+    this.#stopWatching();
   }
 
   protected override beforeFrames(chunk: Buffer): Buffer {
@@ -69,7 +85,6 @@ export class ServerConnection extends Connection {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2");
     }
     this.#preface += part.length;
-    if (this.#preface === PREFACE.length) this.#stopWaiting();
     return chunk.subarray(part.length);
   }
 
@@ -91,7 +106,7 @@ export class ServerConnection extends Connection {
       this.onStreamFault(streamId, ErrorCode.REFUSED_STREAM, "too many streams");
       return;
     }
-    const problem = isTooLarge ? undefined : this.#head.readRequest(fields);
+    const problem = isTooLarge ? undefined : this.#problemOf(fields, isEnd);
     if (problem !== undefined) {
       this.onStreamFault(streamId, ErrorCode.PROTOCOL_ERROR, problem);
       return;
@@ -103,14 +118,19 @@ export class ServerConnection extends Connection {
     if (isTooLarge) {
       stream.sendHeaders(TOO_LARGE, true);
       if (!isEnd) stream.reset(ErrorCode.NO_ERROR);
+      this.guard("FAULTS");
       return;
     }
     stream.owedBytes = this.#head.contentLength;
-    if (isEnd && stream.owedBytes > 0) {
-      stream.reset(ErrorCode.PROTOCOL_ERROR);
-      return;
-    }
     stream.onHeaders(fields, isEnd);
+  }
+
+  #problemOf(fields: readonly HeaderField[], isEnd: boolean): string | undefined {
+    const problem = this.#head.readRequest(fields);
+    if (problem === undefined && isEnd && this.#head.contentLength > 0) {
+      return "the data is shorter than content-length says";
+    }
+    return problem;
   }
 
   isIdle(streamId: number): boolean {

@@ -28,6 +28,8 @@ export abstract class Stream {
   hasHeaders = false;
   /** What `content-length` says is still to come; -1 if it says nothing. */
   owedBytes = -1;
+  /** What is held of it for the peer's sake until somebody can take it. */
+  heldBytes = 0;
   /** What waits for the peer's windows, and the trailers behind it. */
   unsent: Unsent | undefined;
 
@@ -55,6 +57,13 @@ export abstract class Stream {
   /** Sends data, in two parts for who has something to set before it. False: it waits, until {@link onDrain}. */
   send(prefix: Uint8Array, body: Uint8Array, isEnd: boolean): boolean {
     return this.connection?.sendData(this, prefix, body, isEnd) ?? true;
+  }
+
+  /** Says how much is held of it now. False: that is more than its peer may make us hold, and what was said before holds. */
+  hold(bytes: number): boolean {
+    if (this.connection?.hold(bytes - this.heldBytes) === false) return false;
+    this.heldBytes = bytes;
+    return true;
   }
 
   /** Ends it at once: nothing of it is sent or heard any more. */
