@@ -29,6 +29,7 @@ export class EnvelopeReader {
   #gathered = EMPTY;
   #filled = 0;
   #isClosed = false;
+  #isPaused = false;
 
   /**
    * Hands out messages of up to `maxBytes` bytes each, before they are decompressed. A message is its receiver's until
@@ -52,16 +53,19 @@ export class EnvelopeReader {
   /**
    * Takes `chunk` from `start` to before `end`, and hands out each message that becomes whole. Throws RESOURCE_EXHAUSTED
    * at the prefix of one that is too long, INTERNAL at flags that gRPC has not or that no `grpc-encoding` explains. An
-   * error, also one of `onMessage`, closes the reader.
+   * error, also one of `onMessage`, closes the reader. Returns where it stopped: at `end`, unless it was told to pause.
    */
-  push(chunk: Buffer, start: number, end: number): void {
-    if (this.#isClosed) return;
+  push(chunk: Buffer, start: number, end: number): number {
+    if (this.#isClosed) return end;
+    this.#isPaused = false;
     try {
       let at = start;
-      while (at < end && !this.#isClosed) {
+      while (at < end && !this.#isPaused) {
         if (this.#prefixed < ENVELOPE_BYTES) at = this.#readPrefix(chunk, at, end);
         if (this.#prefixed === ENVELOPE_BYTES) at = this.#readMessage(chunk, at, end);
+        if (this.#isClosed) return end;
       }
+      return at;
     } catch (error) {
       this.close();
       throw error;
@@ -79,6 +83,11 @@ export class EnvelopeReader {
       `incomplete message: the stream ended after ${held} of the ${expected} bytes of a ${part}`,
       Code.Internal,
     );
+  }
+
+  /** Reads no further than the message that is being handed out, until the next push. To be called from within `onMessage`. */
+  pause(): void {
+    this.#isPaused = true;
   }
 
   /** Lets go of what is held, and ignores what comes. May be called from within `onMessage`. */

@@ -3,6 +3,7 @@ import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { Stream } from "../http2/stream.ts";
 import { decompressed } from "./compressed.ts";
 import { COMPRESSED, ENVELOPE_BYTES, EnvelopeReader } from "./envelope.ts";
+import { UnreadBytes } from "./unread-bytes.ts";
 
 /** What the messages of a stream need. */
 export interface IncomingOptions<T> {
@@ -10,12 +11,17 @@ export interface IncomingOptions<T> {
   readonly parse: (bytes: Uint8Array) => T;
   /** Whoever read them reads no more, and they had not ended. */
   readonly onLeft: () => void;
+  /** What came earlier turns out to be no message, or too large; whoever reads is told too. */
+  readonly onBroken: (error: unknown) => void;
 }
 
 interface Waiting {
   readonly bytes: Uint8Array;
   readonly isCompressed: boolean;
 }
+
+/** How many messages wait at most: an object for each of a few bytes would be many times what the peer's window allows. */
+const MAX_WAITING = 256;
 
 interface Asked<T> {
   readonly resolve: (result: IteratorResult<T>) => void;
@@ -24,7 +30,8 @@ interface Asked<T> {
 
 /**
  * The messages that come on a stream, for one reader, in their order. They are parsed when they are asked for, and only
- * then may the peer send as much again: who reads slowly holds no more than the stream's window, and one message.
+ * then may the peer send as much again: who reads slowly holds no more than the stream's window, and one message. What
+ * comes while messages wait that came before is kept as bytes, apart from the socket's chunks.
  */
 export class IncomingMessages<T> implements AsyncIterableIterator<T> {
   readonly #stream: Stream;
@@ -36,7 +43,9 @@ export class IncomingMessages<T> implements AsyncIterableIterator<T> {
   readonly #asked: Asked<T>[] = [];
   #fields: readonly HeaderField[] = [];
   #end: { readonly error: unknown } | undefined;
-  #heldBytes = 0;
+  readonly #unread = new UnreadBytes();
+  /** Where those that wait came in. */
+  #chunk: Buffer | undefined;
 
   constructor(stream: Stream, options: IncomingOptions<T>) {
     this.#stream = stream;
@@ -54,39 +63,48 @@ export class IncomingMessages<T> implements AsyncIterableIterator<T> {
 
   /** Data has come. Throws ConnectError for what is no message, or too large. */
   push(chunk: Buffer, start: number, end: number): void {
-    this.#reader.push(chunk, start, end);
+    let at = start;
+    if (this.#unread.length === 0 && (this.#waiting.length === 0 || chunk === this.#chunk)) {
+      this.#chunk = chunk;
+      at = this.#reader.push(chunk, start, end);
+    }
+    if (at < end) this.#unread.push(chunk, at, end);
+    this.#hold();
+  }
+
+  #hold(): void {
     const { buffered, expected } = this.#reader;
     // Nobody can take a message before all of it has come.
     if (expected > 0) this.#stream.connection?.widen(this.#stream, expected - buffered);
-    this.#hold(buffered);
-  }
-
-  #hold(bytes: number): void {
-    const { connection } = this.#stream;
-    const more = bytes - this.#heldBytes;
-    if (connection && !connection.hold(more)) {
+    if (!this.#stream.hold(buffered + this.#unread.length)) {
       throw new ConnectError("this connection holds too much already", Code.ResourceExhausted);
     }
-    this.#heldBytes = bytes;
+  }
+
+  /** Goes on with what was left. */
+  #readOn(): void {
+    try {
+      this.#unread.take((bytes, start, end) => this.#reader.push(bytes, start, end));
+      this.#hold();
+      if (this.#unread.length === 0 && this.#end && !this.#end.error) this.#end = { error: this.#missing() };
+    } catch (error) {
+      this.#unread.clear();
+      this.#end = { error };
+      this.#options.onBroken(error);
+    }
   }
 
   #take(message: Waiting): void {
     const asked = this.#asked.shift();
     if (asked) this.#give(message).then(asked.resolve, asked.reject);
-    else this.#waiting.push(message);
+    else if (this.#waiting.push(message) >= MAX_WAITING) this.#reader.pause();
   }
 
   /** No more will come; those that wait are still given out. */
   end(error: unknown): void {
     if (this.#end) return;
-    this.#stream.connection?.release(this.#heldBytes);
-    this.#heldBytes = 0;
-    let failure = error;
-    try {
-      if (!error) this.#reader.finish();
-    } catch (broken) {
-      failure = broken;
-    }
+    this.#stream.hold(this.#unread.length);
+    const failure = error ?? (this.#unread.length === 0 ? this.#missing() : undefined);
     this.#end = { error: failure };
     for (const { resolve, reject } of this.#asked.splice(0)) {
       if (failure) reject(failure);
@@ -94,17 +112,34 @@ export class IncomingMessages<T> implements AsyncIterableIterator<T> {
     }
   }
 
+  /** What says that the last message is not whole. */
+  #missing(): unknown {
+    try {
+      this.#reader.finish();
+      return undefined;
+    } catch (broken) {
+      return broken;
+    }
+  }
+
   /** Those that wait are not given out. */
   discard(): void {
+    this.#forgetWaiting();
+    this.#unread.clear();
+  }
+
+  #forgetWaiting(): void {
     this.#waiting.length = 0;
     this.#first = 0;
+    this.#chunk = undefined;
   }
 
   next(): Promise<IteratorResult<T>> {
+    if (this.#waiting.length === 0 && this.#unread.length > 0) this.#readOn();
     const message = this.#waiting[this.#first];
     if (message) {
       this.#first++;
-      if (this.#first === this.#waiting.length) this.discard();
+      if (this.#first === this.#waiting.length) this.#forgetWaiting();
       return this.#give(message);
     }
     if (this.#end) {

@@ -23,6 +23,7 @@ export class ServerStreamingCall extends ServerCall {
       parse: (bytes) => this.parse(bytes),
       // Who reads no more may still answer.
       onLeft: () => {},
+      onBroken: (error) => this.leave(error as ConnectError),
     });
     this.#messages = messages;
     messages.encodedAs(fields, this.requestCompression !== identity);

@@ -59,6 +59,7 @@ export class StreamingCall extends ClientStream {
       maxMessageBytes,
       parse: (bytes) => method.answer.parse(bytes),
       onLeft: () => this.#abandon(new ConnectError("the caller has left", Code.Canceled)),
+      onBroken: (error) => this.#abandon(error),
     });
     this.#leave = signal ? onAbort(signal, () => this.#abandon(canceled(signal.reason))) : () => {};
     if (timeoutMs !== undefined) {
