@@ -9,14 +9,6 @@ import type {
 } from "@connectrpc/connect";
 import { parseTimeout } from "./timeout.ts";
 
-/** Where a request says whose it is, so that its call learns what the handler had said when it fails. */
-export const CALL = Symbol("call");
-
-/** Who wants to know. */
-export interface ToldOfContext {
-  context: CallContext | undefined;
-}
-
 /** What a handler sees of its call. Headers are made when somebody looks at them: most calls pass without. */
 export class CallContext implements HandlerContext {
   readonly protocolName = "grpc";
@@ -67,11 +59,14 @@ export class CallContext implements HandlerContext {
     return this.#responseTrailer;
   }
 
-  readonly timeoutMs = (): number | undefined => {
-    const allowed = this.#request.header.get("grpc-timeout");
-    const timeoutMs = allowed === null ? undefined : parseTimeout(allowed);
-    return timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - this.#begunMs);
-  };
+  /** A function of its own each time, for who takes it out of the context. */
+  get timeoutMs(): () => number | undefined {
+    return () => {
+      const allowed = this.#request.header.get("grpc-timeout");
+      const timeoutMs = allowed === null ? undefined : parseTimeout(allowed);
+      return timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - this.#begunMs);
+    };
+  }
 
   /** What the handler has said beside its answer; undefined for nothing. */
   get said(): { header: Headers | undefined; trailer: Headers | undefined } {

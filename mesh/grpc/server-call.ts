@@ -1,17 +1,19 @@
 import type { DescMessage, MessageShape, Registry } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ContextValues, type UnaryRequest } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../core/clock.ts";
 import { LazyAbort } from "../core/signal.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
+import type { HeaderTemplate } from "../http2/hpack/header-template.ts";
 import type { StreamError } from "../http2/http2-error.ts";
 import { Stream } from "../http2/stream.ts";
-import { CALL, type CallContext, type ToldOfContext } from "./call-context.ts";
+import type { CallContext } from "./call-context.ts";
 import { canceled, deadlineExceeded } from "./call-error.ts";
 import { codecOf } from "./codec.ts";
 import { acceptEncoding, type Compression, chooseCompression, identity } from "./compression.ts";
 import type { Format } from "./content-type.ts";
 import { findValue, toFields, toHeaders } from "./metadata.ts";
 import type { ServerMethod } from "./server-method.ts";
+import { type CallOfRequest, ServerRequest } from "./server-request.ts";
 import { toTrailers } from "./status.ts";
 import { parseTimeout } from "./timeout.ts";
 
@@ -27,10 +29,10 @@ export interface ServerCallOptions {
 }
 
 /** A call as the server has it: what is the same whether it streams or not. */
-export abstract class ServerCall extends Stream implements ToldOfContext {
+export abstract class ServerCall extends Stream implements CallOfRequest {
   /** What the handler sees, once it runs. */
   context: CallContext | undefined;
-  protected readonly method: ServerMethod;
+  readonly method: ServerMethod;
   /** How the request is compressed. */
   protected readonly requestCompression: Compression;
   readonly #format: Format;
@@ -44,6 +46,7 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
   /** The handler has begun, and has not ended. */
   protected isRunning = false;
   readonly #values: ContextValues;
+  #header: Headers | undefined;
   #timer: NodeJS.Timeout | undefined;
   #hasBegunAnswer = false;
   #isAbandoned = false;
@@ -74,28 +77,17 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
     this.#timer = setTimeout(() => this.leave(deadlineExceeded()), Math.min(timeoutMs, MAX_TIMER_MS));
   }
 
-  /** What is the same in every request, for interceptors and handlers. */
-  protected request<S extends boolean, M>(stream: S, message: M) {
-    const { desc, path } = this.method;
-    const { fields, ending } = this;
-    let header: Headers | undefined;
-    return {
-      stream,
-      service: desc.parent,
-      method: desc as UnaryRequest["method"],
-      requestMethod: "POST",
-      url: `http://service.invalid${path}`,
-      contextValues: this.#values,
-      message,
-      [CALL]: this,
-      get header() {
-        header ??= toHeaders(fields);
-        return header;
-      },
-      get signal() {
-        return ending.signal;
-      },
-    };
+  get header(): Headers {
+    this.#header ??= toHeaders(this.fields);
+    return this.#header;
+  }
+
+  get signal(): AbortSignal {
+    return this.ending.signal;
+  }
+
+  protected request<S extends boolean, M>(stream: S, message: M): ServerRequest<S, M> {
+    return new ServerRequest(this, this.#values, stream, message);
   }
 
   /** How answers are compressed: as the request is, if its caller reads that. */
@@ -115,7 +107,17 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
   protected beginAnswer(header: Headers | undefined, compression: Compression): void {
     if (this.#hasBegunAnswer) return;
     this.#hasBegunAnswer = true;
-    this.sendHeaders([...this.#head(compression), ...(header ? toFields(header) : [])], false);
+    const more = header && toFields(header);
+    if (compression === identity && USUAL_TYPES.has(this.#contentType.value)) {
+      const head = this.#template(this.#contentType.value, this.#head(identity));
+      this.connection?.sendHeaders(this, head, false, more);
+    } else this.sendHeaders([...this.#head(compression), ...(more ?? [])], false);
+  }
+
+  /** Headers that are the same with most calls of a connection, encoded once. */
+  #template(key: unknown, fields: readonly HeaderField[]): readonly HeaderField[] | HeaderTemplate {
+    const { connection } = this;
+    return connection ? connection.templateOf(key, fields) : fields;
   }
 
   #head(compression: Compression): HeaderField[] {
@@ -130,14 +132,13 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
     if (this.isAnswered) return;
     this.isAnswered = true;
     clearTimeout(this.#timer);
+    const said = trailer ? toFields(trailer) : [];
     // Headers of the handler's own are a beginning: as trailers, their reader would not find them.
     if (header && !isEmpty(header)) this.beginAnswer(header, identity);
-    const trailers = [
-      ...(this.#hasBegunAnswer ? [] : this.#head(identity)),
-      ...toTrailers(error),
-      ...(trailer ? toFields(trailer) : []),
-    ];
-    this.sendHeaders(trailers, true);
+    if (!this.#hasBegunAnswer)
+      this.sendHeaders([...this.#head(identity), ...toTrailers(error), ...said], true);
+    else if (error || said.length > 0) this.sendHeaders([...toTrailers(error), ...said], true);
+    else this.sendHeaders(this.#template(OK, toTrailers(undefined)), true);
     this.stopReading();
     this.ending.abort(error ?? ANSWERED);
   }
@@ -185,6 +186,9 @@ export abstract class ServerCall extends Stream implements ToldOfContext {
 
 const STATUS_200: HeaderField = { name: ":status", value: "200" };
 const ACCEPT: HeaderField = { name: "grpc-accept-encoding", value: acceptEncoding() };
+const OK = Symbol("ok");
+/** Whatever else a caller writes is not worth remembering. */
+const USUAL_TYPES = new Set(["application/grpc", "application/grpc+proto", "application/grpc+json"]);
 const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
 
 function isEmpty(headers: Headers): boolean {

@@ -19,7 +19,8 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { CALL, CallContext, type ToldOfContext } from "./call-context.ts";
+import { CallContext } from "./call-context.ts";
+import { CALL, type CallOfRequest, whole } from "./server-request.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
 type AnyResponse = UnaryResponse | StreamResponse;
@@ -28,6 +29,8 @@ type AnyResponse = UnaryResponse | StreamResponse;
 export interface ServerMethod {
   readonly desc: DescMethod;
   readonly path: string;
+  /** As requests say it: whom it was asked of is the caller's to choose, so nothing may depend on that. */
+  readonly url: string;
   readonly handle: (request: AnyRequest) => Promise<AnyResponse>;
 }
 
@@ -43,10 +46,11 @@ export function serverMethods(
   function add(spec: MethodImplSpec): void {
     const path = `/${spec.method.parent.typeName}/${spec.method.name}`;
     const handle = interceptors.reduceRight<ServerMethod["handle"]>(
-      (next, interceptor) => interceptor(next as never) as ServerMethod["handle"],
+      (next, interceptor) =>
+        interceptor(((request: AnyRequest) => next(whole(request))) as never) as ServerMethod["handle"],
       (request) => invoke(spec, request),
     );
-    methods.set(path, { desc: spec.method, path, handle });
+    methods.set(path, { desc: spec.method, path, url: `http://service.invalid${path}`, handle });
   }
   const router: ConnectRouter = {
     handlers: [],
@@ -74,7 +78,7 @@ function refuseOptions(options: object | undefined): void {
 
 function invoke(spec: MethodImplSpec, request: AnyRequest): Promise<AnyResponse> {
   const context = new CallContext(request);
-  const call = (request as { [CALL]?: ToldOfContext })[CALL];
+  const call = (request as { [CALL]?: CallOfRequest })[CALL];
   if (call) call.context = context;
   return request.stream ? invokeStream(spec, request, context) : invokeUnary(spec, request, context);
 }

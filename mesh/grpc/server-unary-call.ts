@@ -1,4 +1,4 @@
-import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
+import { Code, ConnectError, type UnaryRequest, type UnaryResponse } from "@connectrpc/connect";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import { Answer } from "./call-context.ts";
 import { decompressed } from "./compressed.ts";
@@ -79,7 +79,7 @@ export class ServerUnaryCall extends ServerCall {
     let running: Promise<unknown>;
     try {
       if (!this.options.leavesUnaryDeadlines) this.watchDeadline();
-      running = this.method.handle(this.request(false, this.parse(bytes)));
+      running = this.method.handle(this.request(false, this.parse(bytes)) as UnaryRequest);
     } catch (error) {
       this.isRunning = false;
       this.fail(error);

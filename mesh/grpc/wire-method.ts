@@ -43,10 +43,6 @@ export class WireMethod {
 
   /** Its headers on this connection, encoded once. */
   headers(connection: ClientConnection): HeaderTemplate {
-    const known = connection.templates.get(this);
-    if (known) return known;
-    const template = connection.template(this.#fields);
-    connection.templates.set(this, template);
-    return template;
+    return connection.templateOf(this, this.#fields);
   }
 }

@@ -23,8 +23,6 @@ const KEEPALIVE_PING = 0x616c6976;
 /** The client's side of a connection. */
 export class ClientConnection extends Connection {
   protected readonly mayPeerPush = false;
-  /** Headers that are sent again and again, by what they are for. */
-  readonly templates = new Map<unknown, HeaderTemplate>();
   readonly #keepaliveMs: number;
   readonly #keepaliveTimeoutMs: number;
   readonly #head = new MessageHead();

@@ -74,6 +74,7 @@ export abstract class Connection implements FrameEvents {
   readonly #connectionWindowBytes: number;
   readonly #maxHeldBytes: number;
   readonly #held: HeldBytes;
+  readonly #templates = new Map<unknown, HeaderTemplate>();
   readonly #endedByUs = new Set<number>();
   #receiveWindow: number;
   #takenBytes = 0;
@@ -174,9 +175,13 @@ export abstract class Connection implements FrameEvents {
     answers: () => this.#queue.sentFrames,
   };
 
-  /** Makes a block of headers that is sent again and again. */
-  template(fields: readonly HeaderField[]): HeaderTemplate {
-    return this.frames.template(fields);
+  /** A block of headers that is sent again and again, by what it is for: encoded once. There must be few keys. */
+  templateOf(key: unknown, fields: readonly HeaderField[]): HeaderTemplate {
+    const known = this.#templates.get(key);
+    if (known) return known;
+    const template = this.frames.template(fields);
+    this.#templates.set(key, template);
+    return template;
   }
 
   protected admit(stream: Stream, id: number): void {
