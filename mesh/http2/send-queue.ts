@@ -4,6 +4,9 @@ import type { Settings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
 import { Unsent } from "./unsent.ts";
 
+/** The largest frame that we send: nobody else's turn comes while it is on its way. */
+const LARGEST_FRAME_BYTES = 65_536;
+
 /** What a queue asks of its connection. */
 export interface SendQueueOptions {
   readonly frames: OutgoingFrames;
@@ -45,6 +48,7 @@ export class SendQueue {
       bytes <= stream.sendWindow &&
       bytes <= this.#window &&
       bytes <= peer.maxFrameBytes &&
+      bytes <= LARGEST_FRAME_BYTES &&
       !frames.isFull
     ) {
       frames.data(stream.id, prefix, body, isEnd);
@@ -76,18 +80,14 @@ export class SendQueue {
 
   /** Sends what may go by now. */
   sendWaiting(): void {
-    for (let hasSent = true; hasSent && this.#waiting.size > 0; ) {
-      hasSent = false;
-      for (const stream of this.#waiting) {
-        if (this.#sendOneFrame(stream, stream.unsent as Unsent)) hasSent = true;
-      }
-    }
+    // Who has had a turn goes to the end, where this loop comes by again: it ends when nobody can send.
+    for (const stream of this.#waiting) this.#sendOneFrame(stream, stream.unsent as Unsent);
   }
 
-  #sendOneFrame(stream: Stream, unsent: Unsent): boolean {
-    const { frames, peer, onEnded, release } = this.#options;
-    const bytes = Math.min(stream.sendWindow, this.#window, peer.maxFrameBytes, unsent.bytes);
-    if (frames.isFull || (bytes <= 0 && unsent.bytes > 0)) return false;
+  #sendOneFrame(stream: Stream, unsent: Unsent): void {
+    const { frames, onEnded, release } = this.#options;
+    const bytes = this.#allowed(stream, unsent);
+    if (frames.isFull || (bytes === 0 && unsent.bytes > 0)) return;
     const isLast = bytes === unsent.bytes;
     const isEnd = isLast && unsent.isEnd;
     if (bytes > 0 || isEnd) {
@@ -97,13 +97,24 @@ export class SendQueue {
       this.#window -= bytes;
       release(bytes);
     }
-    if (!isLast) return true;
     this.#waiting.delete(stream);
+    if (!isLast) {
+      this.#waiting.add(stream);
+      return;
+    }
     stream.unsent = undefined;
     if (unsent.trailers) frames.headers(stream.id, unsent.trailers, true);
     if (isEnd || unsent.trailers) onEnded(stream);
-    else stream.onDrain();
-    return true;
+    stream.onDrain();
+  }
+
+  /** The size of the next frame. An empty one needs no window, which may be below 0. */
+  #allowed(stream: Stream, unsent: Unsent): number {
+    const { maxFrameBytes } = this.#options.peer;
+    return Math.max(
+      0,
+      Math.min(stream.sendWindow, this.#window, maxFrameBytes, LARGEST_FRAME_BYTES, unsent.bytes),
+    );
   }
 
   /** Frames of what waited that have been sent, while streams wait that are whole: only the peer is in their way. */
