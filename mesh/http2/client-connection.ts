@@ -26,7 +26,7 @@ export class ClientConnection extends Connection {
   readonly #keepaliveMs: number;
   readonly #keepaliveTimeoutMs: number;
   readonly #head = new MessageHead();
-  #nextStreamId = 1;
+  protected nextStreamId = 1;
   #maxStreams = STREAMS_UNTIL_TOLD;
   #hasHeard = false;
   #stopKeepalive: () => void = () => {};
@@ -38,6 +38,9 @@ export class ClientConnection extends Connection {
     this.#keepAlive();
   }
 
+  /** The server has said SETTINGS, so that it is one. */
+  isReady = false;
+
   /** Is told when it takes streams again, after it had as many as the server wants, and when it takes none any more. */
   onChange: () => void = () => {};
 
@@ -47,7 +50,7 @@ export class ClientConnection extends Connection {
 
   /** True if a stream can begin now. */
   get takesStreams(): boolean {
-    return !this.isGoingAway && this.streams.size < this.#maxStreams && this.#nextStreamId <= MAX_31_BITS;
+    return !this.isGoingAway && this.streams.size < this.#maxStreams;
   }
 
   /** Begins a stream; only while it {@link takesStreams}. */
@@ -57,9 +60,16 @@ export class ClientConnection extends Connection {
     isEnd: boolean,
     more?: readonly HeaderField[],
   ): void {
-    this.admit(stream, this.#nextStreamId);
-    this.#nextStreamId += 2;
+    this.admit(stream, this.nextStreamId);
+    this.nextStreamId += 2;
     this.sendHeaders(stream, headers, isEnd, more);
+    if (this.nextStreamId > MAX_31_BITS) this.#runOut();
+  }
+
+  /** No numbers are left, as after three hours of 100,000 calls a second: the next stream needs another connection. */
+  #runOut(): void {
+    this.drain();
+    this.onChange();
   }
 
   protected begin(): void {
@@ -67,7 +77,7 @@ export class ClientConnection extends Connection {
   }
 
   isIdle(streamId: number): boolean {
-    return streamId % 2 === 0 || streamId >= this.#nextStreamId;
+    return streamId % 2 === 0 || streamId >= this.nextStreamId;
   }
 
   protected judge(stream: Stream, fields: readonly HeaderField[], isEnd: boolean): string | null | undefined {
@@ -94,6 +104,7 @@ export class ClientConnection extends Connection {
   }
 
   protected override onPeerSettings(): void {
+    this.isReady = true;
     this.#maxStreams = this.peer.maxConcurrentStreams;
     this.onChange();
   }

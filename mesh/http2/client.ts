@@ -73,7 +73,9 @@ export class Client {
         notSent(stream, `no connection: ${this.#lastError?.message}`, this.#lastError);
         return;
       }
+      this.#waiting.add(stream);
       this.#open();
+      return;
     }
     if (this.#waiting.size >= (this.#options.maxWaiting ?? 10_000)) {
       notSent(stream, "too many calls wait for a connection");
@@ -89,7 +91,13 @@ export class Client {
 
   #open(): void {
     const { connect, connected = "connect", connectWithinMs = 10_000 } = this.#options;
-    const socket = connect();
+    let socket: Duplex;
+    try {
+      socket = connect();
+    } catch (error) {
+      this.#failed(error as Error);
+      return;
+    }
     this.#connecting = socket;
     const fail = (error: Error | undefined) => {
       settled();
@@ -118,16 +126,24 @@ export class Client {
   }
 
   #opened(socket: Duplex): void {
-    this.#failures = 0;
     const connection = new ClientConnection(socket, this.#options);
     connection.onChange = () => this.#changed(connection);
     connection.onClose = () => {
       this.#connections.delete(connection);
+      if (connection === this.#current) this.#current = undefined;
+      if (!connection.isReady) this.#unheard();
       this.#changed(connection);
     };
     this.#connections.add(connection);
     this.#current = connection;
     this.#beginWaiting();
+  }
+
+  /** Who takes connections and closes them unheard is not there either; once, it may have died just then. */
+  #unheard(): void {
+    if (this.#failures > 0)
+      this.#failed(new Error("the server closed the connection before it said anything"));
+    else this.#failures = 1;
   }
 
   #failed(error: Error): void {
@@ -145,6 +161,7 @@ export class Client {
   }
 
   #changed(connection: ClientConnection): void {
+    if (connection.isReady) this.#failures = 0;
     if (connection === this.#current && connection.isGoingAway) this.#current = undefined;
     if (this.#waiting.size === 0 || this.#isClosed) return;
     if (this.#current) this.#beginWaiting();
