@@ -82,6 +82,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   testing: [
     "core",
     "contract",
+    "http2",
+    "grpc",
     "nats",
     "discovery",
     "resilience",
