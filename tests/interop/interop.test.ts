@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { CASES, type CaseName, COMPRESSED } from "./cases.ts";
+import { countingProxy } from "./counting-proxy.ts";
+import { connectNodeClient, connectNodeServer } from "./peers/connect-node.ts";
+import { buildGrpcGo, casesOfGrpcGo, grpcGoClient, grpcGoServer } from "./peers/grpc-go.ts";
+import { grpcJsServer } from "./peers/grpc-js.ts";
+import { MESH_CLIENTS, MESH_SERVERS } from "./peers/mesh.ts";
+
+// The transport on grpc-js is grpc-js as a client.
+const CLIENTS = [...MESH_CLIENTS, connectNodeClient, grpcGoClient];
+const SERVERS = [...MESH_SERVERS, grpcJsServer, connectNodeServer, grpcGoServer];
+const NAMES = Object.keys(CASES) as CaseName[];
+// The first time, Go compiles grpc-go.
+const BUILD_WITHIN_MS = 170_000;
+
+beforeAll(() => buildGrpcGo(() => {}), BUILD_WITHIN_MS);
+
+test("the peer in Go has the same cases", async () => {
+  expect(await casesOfGrpcGo()).toEqual([...NAMES].sort());
+});
+
+describe.each(SERVERS)("at the server of $name,", (server) => {
+  let running: Awaited<ReturnType<typeof server.start>>;
+  beforeAll(async () => {
+    running = await server.start();
+  });
+  afterAll(() => running.stop());
+
+  describe.each(CLIENTS)("for the client of $name:", (client) => {
+    test.for(NAMES)("%s", async (name, { skip }) => {
+      const reason = client.cannot?.[name] ?? server.cannot?.[name];
+      if (reason !== undefined) skip(reason);
+      if (name !== COMPRESSED.name) return client.run(name, running.port);
+      const proxy = await countingProxy(running.port);
+      onTestFinished(() => proxy.close());
+      await client.run(name, proxy.port);
+      expect(proxy.sentBytes()).toBeLessThan(COMPRESSED.maxBytes);
+      if (server.answersPlain === undefined) expect(proxy.answeredBytes()).toBeLessThan(COMPRESSED.maxBytes);
+    });
+  });
+});
