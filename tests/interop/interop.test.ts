@@ -3,11 +3,11 @@ import { CASES, type CaseName, COMPRESSED } from "./cases.ts";
 import { countingProxy } from "./counting-proxy.ts";
 import { connectNodeClient, connectNodeServer } from "./peers/connect-node.ts";
 import { buildGrpcGo, casesOfGrpcGo, grpcGoClient, grpcGoServer } from "./peers/grpc-go.ts";
-import { grpcJsServer } from "./peers/grpc-js.ts";
+import { grpcJsClient } from "./peers/grpc-js-client.ts";
+import { grpcJsServer } from "./peers/grpc-js-server.ts";
 import { MESH_CLIENTS, MESH_SERVERS } from "./peers/mesh.ts";
 
-// The transport on grpc-js is grpc-js as a client.
-const CLIENTS = [...MESH_CLIENTS, connectNodeClient, grpcGoClient];
+const CLIENTS = [...MESH_CLIENTS, grpcJsClient, connectNodeClient, grpcGoClient];
 const SERVERS = [...MESH_SERVERS, grpcJsServer, connectNodeServer, grpcGoServer];
 const NAMES = Object.keys(CASES) as CaseName[];
 // The first time, Go compiles grpc-go.

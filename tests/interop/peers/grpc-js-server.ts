@@ -15,6 +15,7 @@ import {
 } from "@grpc/grpc-js";
 import { InteropService } from "../contract.ts";
 import { interopService } from "../service.ts";
+import { toHeaders, toMetadata } from "./grpc-js-metadata.ts";
 import type { ServerPeer } from "./peer.ts";
 
 const { input: requestType, output: responseType } = InteropService.method.bidiStream;
@@ -118,22 +119,4 @@ async function* answers(
       yield* implementation.bidiStream(requests, context);
       break;
   }
-}
-
-function toHeaders(metadata: Metadata): Headers {
-  const headers = new Headers();
-  for (const name of Object.keys(metadata.getMap())) {
-    for (const value of metadata.get(name)) {
-      headers.append(name, typeof value === "string" ? value : value.toString("base64"));
-    }
-  }
-  return headers;
-}
-
-function toMetadata(headers: Headers): Metadata {
-  const metadata = new Metadata();
-  for (const [name, value] of headers) {
-    metadata.add(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
-  }
-  return metadata;
 }
