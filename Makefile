@@ -157,6 +157,10 @@ conformance: setup ## Have Connect's suite judge servers and clients, or one: ma
 	@tsc --project tests/conformance
 	@node tests/conformance/judge.ts --server "$(SERVER)" --transport "$(TRANSPORT)" --run "$(RUN)"
 
+.PHONY: interop
+interop: setup ## Prove that grpc-go, grpc-js, connect-node and the mesh understand each other, each with each
+	@vitest run tests/interop
+
 .PHONY: chaos
 chaos: setup ## Kill brokers, databases, relays and consumers, and count what became of 50,000 events each time: make chaos SEED=7
 	@node bench/chaos.ts $(if $(SEED),--seed $(SEED))
