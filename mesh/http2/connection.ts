@@ -76,6 +76,8 @@ export abstract class Connection implements FrameEvents {
   readonly #held: HeldBytes;
   readonly #templates = new Map<unknown, HeaderTemplate>();
   readonly #endedByUs = new Set<number>();
+  /** Of those that are not remembered any more, the last. */
+  #forgottenUpTo = 0;
   #receiveWindow: number;
   #takenBytes = 0;
   /** Streams that we have ended since the peer last ended one. */
@@ -104,19 +106,24 @@ export abstract class Connection implements FrameEvents {
     this.#onGuard = onGuard;
     this.#streamWindowBytes = streamWindowBytes;
     this.#connectionWindowBytes = connectionWindowBytes;
-    this.#receiveWindow = connectionWindowBytes;
+    this.#receiveWindow = Math.max(connectionWindowBytes, DEFAULT_WINDOW_BYTES);
     this.#maxHeldBytes = maxHeldBytes;
     this.#held = options.held ?? new HeldBytes(maxHeldBytes);
 
     this.writePreface();
     const settings = { ...own, initialWindowBytes: streamWindowBytes, maxHeaderListBytes };
     this.frames.frame(FrameType.SETTINGS, 0, 0, settingsPayload(settings));
-    this.frames.windowUpdate(0, connectionWindowBytes - DEFAULT_WINDOW_BYTES);
+    const more = this.#receiveWindow - DEFAULT_WINDOW_BYTES;
+    if (more > 0) this.frames.windowUpdate(0, more);
 
     socket.on("data", this.#read);
     socket.on("drain", this.#drained);
     socket.on("error", (error) => this.#lose(error));
     socket.on("close", () => this.#lose(undefined));
+    // Who says nothing more is gone: HTTP/2 has no use for half of a connection.
+    socket.on("end", () => {
+      if (!this.isClosed) this.#lose(undefined);
+    });
   }
 
   /** Is told that the connection has ended, once. */
@@ -242,6 +249,7 @@ export abstract class Connection implements FrameEvents {
     if (this.#endedByUs.size <= MAX_REMEMBERED) return;
     for (const oldest of this.#endedByUs) {
       this.#endedByUs.delete(oldest);
+      this.#forgottenUpTo = Math.max(this.#forgottenUpTo, oldest);
       break;
     }
   }
@@ -399,7 +407,7 @@ export abstract class Connection implements FrameEvents {
     if (this.isIdle(streamId)) {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `${what} on a stream that nobody began`);
     }
-    if (!this.#endedByUs.has(streamId)) {
+    if (!this.#endedByUs.has(streamId) && streamId > this.#forgottenUpTo) {
       throw new ConnectionError(ErrorCode.STREAM_CLOSED, `${what} on a stream that has ended`);
     }
     this.guard("OTHER_FRAMES");

@@ -16,6 +16,8 @@ export abstract class Stream {
   sendWindow = 0;
   /** What the peer may send. */
   receiveWindow = 0;
+  /** What is held of it until it is whole: see {@link hold}. */
+  heldBytes = 0;
   /** What was taken in, and is not the peer's to send again yet. */
   takenBytes = 0;
   /** What the peer was let send beyond its window, and is not given again. */
@@ -28,8 +30,6 @@ export abstract class Stream {
   hasHeaders = false;
   /** What `content-length` says is still to come; -1 if it says nothing. */
   owedBytes = -1;
-  /** What is held of it for the peer's sake until somebody can take it. */
-  heldBytes = 0;
   /** What waits for the peer's windows, and the trailers behind it. */
   unsent: Unsent | undefined;
 
@@ -39,7 +39,7 @@ export abstract class Stream {
   abstract onData(chunk: Buffer, start: number, end: number, isEnd: boolean): void;
   /** The stream is over before it was complete. Nothing comes after. */
   abstract onFailure(error: StreamError): void;
-  /** All that was written has left. */
+  /** All that had to wait has left, the end too. */
   onDrain(): void {}
   /** Both sides have ended. */
   onComplete(): void {}
