@@ -37,6 +37,8 @@ export class ServerConnection extends Connection {
   readonly #headersWithinMs: number;
   readonly #head = new MessageHead();
   #preface = 0;
+  /** The last stream that the peer has named: it may have been refused. */
+  #lastNamedId = 0;
   #isDraining = false;
   #stopWaiting: () => void = () => {};
   #stopDraining: () => void = () => {};
@@ -96,6 +98,7 @@ export class ServerConnection extends Connection {
   ): void {
     // Clients have the odd numbers (RFC 9113, section 5.1.1).
     if (streamId % 2 === 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a stream of an even number");
+    this.#lastNamedId = streamId;
     // It was begun after our GOAWAY, and whoever began it knows that by now.
     if (this.isGoingAway) {
       this.refuse(streamId, ErrorCode.REFUSED_STREAM);
@@ -134,7 +137,7 @@ export class ServerConnection extends Connection {
   }
 
   isIdle(streamId: number): boolean {
-    return streamId % 2 === 0 || streamId > this.lastPeerStreamId;
+    return streamId % 2 === 0 || streamId > this.#lastNamedId;
   }
 
   protected judge(_stream: Stream, fields: readonly HeaderField[], isEnd: boolean): string | undefined {
@@ -152,7 +155,7 @@ export class ServerConnection extends Connection {
   }
 
   override onStreamFault(streamId: number, code: number, message: string): void {
-    if (streamId % 2 === 1) this.lastPeerStreamId = Math.max(this.lastPeerStreamId, streamId);
+    if (streamId % 2 === 1) this.#lastNamedId = Math.max(this.#lastNamedId, streamId);
     super.onStreamFault(streamId, code, message);
   }
 
