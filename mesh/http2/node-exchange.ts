@@ -47,7 +47,14 @@ export class NodeExchange extends Stream {
     }
     this.#isHandled = true;
     if (isEnd) this.request.ended();
-    this.#handle(this.request, this.response);
+    try {
+      this.#handle(this.request, this.response);
+    } catch {
+      // One handler's mistake is nothing to the other streams of its connection.
+      this.close(ErrorCode.INTERNAL_ERROR);
+      this.request.close();
+      this.response.lost();
+    }
   }
 
   onData(chunk: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -69,7 +76,7 @@ export class NodeExchange extends Stream {
 
   /** The answer has left: the peer need not send what nobody reads (RFC 9113, section 8.1). */
   finished(): void {
-    this.stopReading();
+    this.whenDrained(() => this.stopReading());
     this.request.close();
   }
 
