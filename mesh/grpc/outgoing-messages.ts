@@ -13,7 +13,7 @@ export interface OutgoingOptions<T> {
 
 /**
  * Sends messages as they come. The next is asked for only when the one before has left this process: the peer's window
- * bounds what is held. Ends early when the stream is over.
+ * bounds what is held. Ends early when the stream is over, or this side of it.
  */
 export async function sendMessages<T>(
   stream: Stream,
@@ -21,7 +21,7 @@ export async function sendMessages<T>(
   { compression, serialize, whenDrained }: OutgoingOptions<T>,
 ): Promise<void> {
   for await (const message of messages) {
-    if (!stream.isOpen) return;
+    if (!stream.isOpen || stream.isLocalEnded) return;
     const plain = serialize(message);
     const bytes = compression === identity ? plain : await compression.compress(plain);
     const hasLeft = stream.send(

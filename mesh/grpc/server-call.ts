@@ -11,7 +11,7 @@ import { canceled, deadlineExceeded } from "./call-error.ts";
 import { codecOf } from "./codec.ts";
 import { acceptEncoding, type Compression, chooseCompression, identity } from "./compression.ts";
 import type { Format } from "./content-type.ts";
-import { findValue, toFields, toHeaders } from "./metadata.ts";
+import { findValue, toFields, toHeaders, toLegalFields } from "./metadata.ts";
 import type { ServerMethod } from "./server-method.ts";
 import { type CallOfRequest, ServerRequest } from "./server-request.ts";
 import { toTrailers } from "./status.ts";
@@ -104,10 +104,14 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
     return codecOf(this.method.desc.output, this.#format, this.options.registry).serialize(message);
   }
 
+  /** Throws INTERNAL for a header that gRPC cannot carry; then it has not begun. */
   protected beginAnswer(header: Headers | undefined, compression: Compression): void {
     if (this.#hasBegunAnswer) return;
+    this.#sendHead(compression, header && toFields(header));
+  }
+
+  #sendHead(compression: Compression, more: readonly HeaderField[] | undefined): void {
     this.#hasBegunAnswer = true;
-    const more = header && toFields(header);
     if (compression === identity && USUAL_TYPES.has(this.#contentType.value)) {
       const head = this.#template(this.#contentType.value, this.#head(identity));
       this.connection?.sendHeaders(this, head, false, more);
@@ -127,14 +131,19 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
       : [...head, { name: "grpc-encoding", value: compression.name }, ACCEPT];
   }
 
-  /** Ends the call; an error before any message goes without headers of its own (Trailers-Only, which gRFC A6 needs). */
+  /**
+   * Ends the call; an error before any message goes without headers of its own (Trailers-Only, which gRFC A6 needs). Throws
+   * INTERNAL for metadata that gRPC cannot carry, but never beside an error: that must arrive.
+   */
   protected answer(error: ConnectError | undefined, header?: Headers, trailer?: Headers): void {
     if (this.isAnswered) return;
+    const fieldsOf = error ? toLegalFields : toFields;
+    const said = trailer ? fieldsOf(trailer) : [];
+    // Headers of the handler's own are a beginning: as trailers, their reader would not find them.
+    const more = header && !this.#hasBegunAnswer ? fieldsOf(header) : [];
     this.isAnswered = true;
     clearTimeout(this.#timer);
-    const said = trailer ? toFields(trailer) : [];
-    // Headers of the handler's own are a beginning: as trailers, their reader would not find them.
-    if (header && !isEmpty(header)) this.beginAnswer(header, identity);
+    if (more.length > 0) this.#sendHead(identity, more);
     if (!this.#hasBegunAnswer)
       this.sendHeaders([...this.#head(identity), ...toTrailers(error), ...said], true);
     else if (error || said.length > 0) this.sendHeaders([...toTrailers(error), ...said], true);
@@ -162,17 +171,17 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
     this.options.onAbandoned(1);
   }
 
-  /** The handler has ended. */
+  /** The handler has ended. Safe to call twice. */
   protected handlerEnded(): void {
+    if (!this.isRunning) return;
     this.isRunning = false;
     if (this.#isAbandoned) this.options.onAbandoned(-1);
   }
 
   /** Counts what is held of a message in part. Throws RESOURCE_EXHAUSTED if that is more than one connection may have. */
   protected holdNow(bytes: number): void {
-    if (!this.hold(bytes)) {
-      throw new ConnectError("this connection has too much under way", Code.ResourceExhausted);
-    }
+    if (this.hold(bytes)) return;
+    throw new ConnectError("this connection has too much under way", Code.ResourceExhausted);
   }
 
   onFailure(error: StreamError): void {
@@ -191,13 +200,8 @@ const OK = Symbol("ok");
 const USUAL_TYPES = new Set(["application/grpc", "application/grpc+proto", "application/grpc+json"]);
 const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
 
-function isEmpty(headers: Headers): boolean {
-  for (const _ of headers) return false;
-  return true;
-}
-
 /** What is no error of ours says nothing to a caller. */
-function toError(thrown: unknown): ConnectError {
+export function toError(thrown: unknown): ConnectError {
   return thrown instanceof ConnectError
     ? thrown
     : new ConnectError("internal error", Code.Internal, undefined, undefined, thrown);

@@ -56,6 +56,7 @@ export class ServerStreamingCall extends ServerCall {
     const call = this;
     const answers = (async function* () {
       for await (const message of response.message) {
+        if (call.isAnswered) return;
         call.beginAnswer(response.header, compression);
         yield message;
       }
@@ -71,6 +72,7 @@ export class ServerStreamingCall extends ServerCall {
   }
 
   override onDrain(): void {
+    super.onDrain();
     this.#onDrain?.();
     this.#onDrain = undefined;
   }

@@ -19,7 +19,9 @@ export class ServerUnaryCall extends ServerCall {
 
   onData(chunk: Buffer, start: number, end: number, isEnd: boolean): void {
     if (this.isAnswered) return;
-    const message = this.#reader ? undefined : wholeMessage(chunk, start, end, this.options.maxMessageBytes);
+    // A second one is for the reader to refuse.
+    const isFirst = this.#reader === undefined && this.#message === undefined;
+    const message = isFirst ? wholeMessage(chunk, start, end, this.options.maxMessageBytes) : undefined;
     if (message) this.#take(0, message);
     else if (end > start) this.#gather(chunk, start, end);
     this.taken(end - start);
@@ -107,10 +109,10 @@ export class ServerUnaryCall extends ServerCall {
         this.#send(0, bytes, header, trailer);
         return;
       }
-      compression.compress(bytes).then(
-        (small) => this.#send(COMPRESSED, small, header, trailer),
-        (error) => this.fail(error),
-      );
+      compression
+        .compress(bytes)
+        .then((small) => this.#send(COMPRESSED, small, header, trailer))
+        .catch((error) => this.fail(error));
     } catch (error) {
       this.fail(error);
     }

@@ -14,7 +14,7 @@ import { acceptEncoding, type Compression, findCompression } from "./compression
 import { parseContentType } from "./content-type.ts";
 import { findValue } from "./metadata.ts";
 import { RefusedCall } from "./refused-call.ts";
-import type { ServerCallOptions } from "./server-call.ts";
+import { type ServerCallOptions, toError } from "./server-call.ts";
 import { type ServerMethod, serverMethods } from "./server-method.ts";
 import { ServerStreamingCall } from "./server-streaming-call.ts";
 import { ServerUnaryCall } from "./server-unary-call.ts";
@@ -67,6 +67,15 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
     },
   };
 
+  /** An error that it throws is that of one call, not of its connection. */
+  function arrivalOf(method: ServerMethod, fields: readonly HeaderField[]): ContextValues | ConnectError {
+    try {
+      return arrive(method, fields);
+    } catch (thrown) {
+      return toError(thrown);
+    }
+  }
+
   function accept(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Stream | undefined {
     const type = findValue(fields, "content-type");
     if (type === undefined || !isGrpc.test(type)) return undefined;
@@ -85,7 +94,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
     }
     const compression = compressionOf(fields);
     if (compression instanceof ConnectError) return new RefusedCall(200, compression, type);
-    const arrived = arrive(method, fields);
+    const arrived = arrivalOf(method, fields);
     if (arrived instanceof ConnectError) return new RefusedCall(200, arrived, type);
     return method.desc.methodKind === "unary"
       ? new ServerUnaryCall(method, format, compression, fields, arrived, callOptions)
