@@ -27,6 +27,17 @@ test("the gauges show what the server is doing when they are read", async () => 
   ]);
 });
 
+test("connections that were cut off are counted by their guard", async () => {
+  const telemetry = recordingTelemetry();
+  const { onGuard } = refusalCounts(telemetry);
+  for (const guard of ["RESETS", "SLOW", "RESETS"]) onGuard?.(guard);
+  const lines = (await telemetry.prometheus()).split("\n").filter((line) => line.startsWith("mesh_http2_"));
+  expect(lines).toEqual([
+    'mesh_http2_cut_off_total{guard="RESETS"} 2',
+    'mesh_http2_cut_off_total{guard="SLOW"} 1',
+  ]);
+});
+
 test("refusals are counted by what they mattered, by why, and by method", async () => {
   const telemetry = recordingTelemetry();
   const { admission, onOverdue } = refusalCounts(telemetry);

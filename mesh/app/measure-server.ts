@@ -2,14 +2,17 @@ import type { MeshServer, ServerOptions } from "../rpc/server/server.ts";
 import { methodName } from "../telemetry/call-attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 
-/** Counts the calls that a server refuses: because of load, and because nobody waits for them any more. */
-export function refusalCounts(telemetry: Telemetry): Pick<ServerOptions, "admission" | "onOverdue"> {
+/** Counts what a server refuses: calls because of load, and because nobody waits for them any more; peers that go too far. */
+export function refusalCounts(
+  telemetry: Telemetry,
+): Pick<ServerOptions, "admission" | "onOverdue" | "onGuard"> {
   return {
     admission: {
       onShed: (criticality, reason) => telemetry.count("mesh.server.shed", { class: criticality, reason }),
     },
     onOverdue: (method) =>
       telemetry.count("mesh.deadline.rejected", { "rpc.method": methodName(method), side: "server" }),
+    onGuard: (guard) => telemetry.count("mesh.http2.cut_off", { guard }),
   };
 }
 

@@ -4,8 +4,9 @@ import type { ConnectError, ContextValues, Interceptor, Transport } from "@conne
 import type { Clock } from "../core/clock.ts";
 import type { LazyAbort } from "../core/signal.ts";
 import { Client } from "../http2/client.ts";
+import { HeldBytes } from "../http2/held-bytes.ts";
 import { NodeExchange, type NodeHandler } from "../http2/node-exchange.ts";
-import { ServerConnection } from "../http2/server-connection.ts";
+import { ServerConnection, type ServerConnectionOptions } from "../http2/server-connection.ts";
 import { findValue } from "./metadata.ts";
 import { type GrpcServerOptions, grpcServer } from "./server.ts";
 import { grpcTransport } from "./transport.ts";
@@ -31,7 +32,8 @@ export function grpc(
 }
 
 /** What HTTP/2 on a port needs. */
-export interface WeftHttp2Options {
+export interface WeftHttp2Options
+  extends Pick<ServerConnectionOptions, "headersWithinMs" | "progressWithinMs" | "onGuard"> {
   /** Answers what is not gRPC. */
   readonly handler: (request: never, response: never) => void;
   readonly clock: Clock;
@@ -61,16 +63,19 @@ export function openHttp2(
   options: WeftHttp2Options,
   calls: WeftCalls | undefined,
 ): { take(socket: net.Socket, seen: Buffer): void; drain(): void; destroy(): void } {
-  const { clock, random, maxConnectionAgeMs = 600_000, maxConnectionAgeGraceMs = 30_000 } = options;
+  const { clock, random } = options;
+  const { maxConnectionAgeMs = 600_000, maxConnectionAgeGraceMs = 30_000 } = options;
   const server = calls && grpcServer({ ...calls, arrive: arriveBy(calls), leavesUnaryDeadlines: true });
   const handler = options.handler as unknown as NodeHandler;
   const connections = new Set<ServerConnection>();
+  // Of all connections together.
+  const connectionOptions = { ...options, held: new HeldBytes() };
   return {
     take(socket, seen) {
       const connection = new ServerConnection(
         socket,
         (head, fields) => server?.accept(head, fields) ?? new NodeExchange(head, fields, socket, handler),
-        { clock },
+        connectionOptions,
       );
       connections.add(connection);
       let stop = clock.after(maxConnectionAgeMs * (0.9 + 0.2 * random()), () => {

@@ -29,6 +29,7 @@ test("the names are those of the specification", () => {
       ["depth", "oldest_age", "replayed", "discarded"].map((name) => `mesh.dead_letter.${name}`),
       "mesh.broker.advisory",
       ["active", "oldest_age", "compensations", "timeouts"].map((name) => `mesh.saga.${name}`),
+      "mesh.http2.cut_off",
       ["mesh.auth.refused", "mesh.deadline.remaining_at_ingress", "mesh.deadline.rejected", "mesh.degraded"],
     ]
       .flat()

@@ -105,6 +105,10 @@ export const INSTRUMENTS = {
     ["rpc.method"],
   ),
 
+  "mesh.http2.cut_off": counter("{connection}", "Connections ended because of what their peer did.", [
+    "guard",
+  ]),
+
   "mesh.deadline.remaining_at_ingress": histogram("s", GRPC_SECONDS, "Time a call still had on arrival.", [
     "rpc.method",
   ]),

@@ -5,6 +5,7 @@ import * as tls from "node:tls";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
 import { answerBadHttp } from "./bad-http.ts";
 import { type ConnectionAgeOptions, connectionAge } from "./connection-age.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import { nodeHttp2 } from "./http2-node.ts";
 import type { Http2Side, Http2SideOptions } from "./http2-side.ts";
 import { passOverRest } from "./unread-rest.ts";
@@ -38,9 +39,7 @@ export interface ServerTls {
 }
 
 /** What a port may be told beyond where it listens. */
-export interface PortOptions extends ConnectionAgeOptions {
-  /** How long a connection may say nothing at all. Milliseconds. Defaults to 10,000. */
-  readonly firstBytesWithinMs?: number;
+export interface PortOptions extends ConnectionAgeOptions, ConnectionLimits {
   /** Serves by TLS only, with these. Defaults to cleartext. */
   readonly tls?: ServerTls;
   /** Speaks HTTP/2. Defaults to node:http2. */
@@ -49,10 +48,11 @@ export interface PortOptions extends ConnectionAgeOptions {
   readonly clock?: Clock;
   /** A number from 0 to below 1. Defaults to `Math.random`. */
   readonly random?: () => number;
+  /** Learns of each connection that ends by a fault of its peer, or is one too many, and which guard that was. */
+  readonly onGuard?: (guard: string) => void;
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0");
-const MAX_CONNECTIONS = 2_000;
 
 /** Listens; the first bytes of a connection tell which protocol it speaks (RFC 9113, section 3.4). */
 export async function listen(
@@ -62,7 +62,7 @@ export async function listen(
   options: PortOptions = {},
 ): Promise<Port> {
   const { firstBytesWithinMs = 10_000, clock = systemClock, random = Math.random } = options;
-  const { openHttp2 = nodeHttp2 } = options;
+  const { openHttp2 = nodeHttp2, maxConnections = 2_000, onGuard } = options;
   const age = connectionAge(options, clock, random);
   let draining: Promise<void> | undefined;
   const answering = new Set<http.ServerResponse>();
@@ -98,7 +98,11 @@ export async function listen(
       undecided.delete(socket);
     });
     socket.on("error", () => socket.destroy());
-    firstBytes(socket, firstBytesWithinMs, (isHttp2, seen) => {
+    const saysNothing = () => {
+      onGuard?.("SLOW");
+      socket.destroy();
+    };
+    firstBytes(socket, firstBytesWithinMs, saysNothing, (isHttp2, seen) => {
       undecided.delete(socket);
       if (isHttp2) return h2.take(socket, seen);
       age.begin(socket);
@@ -110,7 +114,8 @@ export async function listen(
     });
   };
   const tcp = options.tls ? secureServer(options.tls, take) : net.createServer({ noDelay: true }, take);
-  tcp.maxConnections = MAX_CONNECTIONS;
+  tcp.maxConnections = maxConnections;
+  tcp.on("drop", () => onGuard?.("CONNECTIONS"));
   await new Promise<void>((resolve, reject) => {
     tcp.once("error", reject);
     tcp.listen(port, host, resolve);
@@ -172,10 +177,11 @@ function secureServer({ cert, key, clientCa }: ServerTls, take: (socket: net.Soc
 function firstBytes(
   socket: net.Socket,
   withinMs: number,
+  saysNothing: () => void,
   decide: (isHttp2: boolean, seen: Buffer) => void,
 ): void {
   let seen: Buffer = Buffer.alloc(0);
-  socket.setTimeout(withinMs, () => socket.destroy());
+  socket.setTimeout(withinMs, saysNothing);
   socket.on("data", function look(chunk: Buffer) {
     seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
     const compared = Math.min(seen.length, PREFACE.length);

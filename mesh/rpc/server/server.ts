@@ -8,9 +8,11 @@ import { systemClock } from "../../core/clock.ts";
 import { type DataPlane, dataPlaneOf } from "../data-planes.ts";
 import { clampTimeout } from "./clamp-timeout.ts";
 import type { ConnectionAgeOptions } from "./connection-age.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import type { Cors } from "./cors.ts";
 import { healthService } from "./health.ts";
 import { answerHttp, type FileHandler, type HttpHandler, pages } from "./http-fallback.ts";
+import { logCutOffs } from "./log-cut-offs.ts";
 import { ownCalls } from "./own-calls.ts";
 import { listen, type RequestHandler, type ServerTls } from "./port.ts";
 import { reflection } from "./reflection.ts";
@@ -43,6 +45,9 @@ export interface ServerOptions extends ServerStackOptions {
   readonly tls?: ServerTls;
   /** The largest message that is taken from callers, decompressed, in bytes. A larger one is RESOURCE_EXHAUSTED. Defaults to 4 MiB. */
   readonly maxMessageBytes?: number;
+  readonly connectionLimits?: ConnectionLimits;
+  /** Learns of each connection that is cut off, and which guard did it; the log tells it too. */
+  readonly onGuard?: (guard: string) => void;
   /** Who speaks HTTP/2 and gRPC. Defaults to the first of `dataPlanes`. */
   readonly dataPlane?: DataPlane;
 }
@@ -136,6 +141,7 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
     if (isGrpc.test(request.headers["content-type"] ?? "")) joinTrailers(response);
     rpc(request, response);
   };
+  const logged = logCutOffs(log, clock);
   const port = await listen(
     options.host,
     options.port,
@@ -149,8 +155,13 @@ export async function startServer(options: ServerOptions): Promise<MeshServer> {
     {
       ...options.connectionAge,
       ...(options.tls && { tls: options.tls }),
+      ...options.connectionLimits,
       clock,
       random,
+      onGuard(guard) {
+        logged(guard);
+        options.onGuard?.(guard);
+      },
       openHttp2: (http2) => dataPlane.openHttp2(http2, looksAtHttp ? undefined : calls),
     },
   );
