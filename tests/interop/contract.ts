@@ -19,7 +19,7 @@ export type Act =
   | "cancelled";
 
 type Request = GenMessage<
-  Message<"weft.interop.v1.Request"> & { payload: Uint8Array; answers: number; act: string }
+  Message<"weft.interop.v1.Request"> & { payload: Uint8Array; answers: number; act: Act }
 >;
 type Response = GenMessage<Message<"weft.interop.v1.Response"> & { payload: Uint8Array; count: number }>;
 

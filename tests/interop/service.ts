@@ -1,5 +1,5 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { InteropService } from "./contract.ts";
+import type { Act, InteropService } from "./contract.ts";
 import { refusal } from "./refusal.ts";
 
 /** The server's half of every peer in TypeScript. */
@@ -7,7 +7,7 @@ export function interopService(): ServiceImpl<typeof InteropService> {
   let cancelled = 0;
   let open = 0;
 
-  async function act(what: string, { signal }: HandlerContext): Promise<void> {
+  async function act(what: Act, { signal }: HandlerContext): Promise<void> {
     if (what === "fail") throw refusal();
     if (what !== "hang") return;
     const left = Promise.withResolvers<void>();
