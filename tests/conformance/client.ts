@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, createRegistry, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { pick } from "../judged/arguments.ts";
 import { TRANSPORTS } from "../judged/transports.ts";
@@ -15,14 +16,18 @@ import { frame, messagesOf } from "./framing.ts";
 // Started by connectconformance with `--transport NAME`: it reads calls, makes them, and tells what came of each.
 const [, open] = pick("transport", TRANSPORTS);
 const MAX_AT_A_TIME = 8;
+// Less than the suite waits: it gives up all the others with one that never ends.
+const SETTLES_WITHIN_MS = 10_000;
 const MAX_MESSAGE_BYTES = 4 * 2 ** 20;
 
 async function answer(asked: ClientCompatRequest): Promise<void> {
   const { testName } = asked;
-  const result = await call(asked).then(
+  const settled = new AbortController();
+  const result = await Promise.race([call(asked), giveUp(settled.signal)]).then(
     (value) => ({ case: "response" as const, value }),
     (error) => ({ case: "error" as const, value: { message: String(error) } }),
   );
+  settled.abort();
   write({ testName, result });
 }
 
@@ -46,6 +51,11 @@ async function call(asked: ClientCompatRequest) {
   } finally {
     transport.close();
   }
+}
+
+async function giveUp(signal: AbortSignal): Promise<never> {
+  await sleep(SETTLES_WITHIN_MS, undefined, { signal });
+  throw new Error(`the call has not settled within ${SETTLES_WITHIN_MS} ms`);
 }
 
 function write(response: MessageInitShape<typeof ClientCompatResponseSchema>): void {
