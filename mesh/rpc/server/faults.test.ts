@@ -94,7 +94,7 @@ test("a delayed call is answered when its delay is over", async () => {
     isAnswered = true;
   });
   // The deadline of the call sleeps too.
-  await clock.whenSleeping(3);
+  await clock.whenSleeping(4);
   clock.advance(2_999);
   expect([isAnswered, asked]).toEqual([false, []]);
   clock.advance(1);
@@ -144,10 +144,10 @@ test("a call that is given up while it is delayed does not reach its handler", a
   faults.set([fault({ method: GET, delay: durationFromMs(3_000) })]);
   const leaving = new AbortController();
   const call = client.getProduct({ productId: "left" }, { signal: leaving.signal });
-  await clock.whenSleeping(3);
+  await clock.whenSleeping(4);
   leaving.abort();
   await expect(call).rejects.toMatchObject({ code: Code.Canceled });
-  await clock.whenSleeping(1);
+  await clock.whenSleeping(2);
   faults.set([]);
   await get();
   expect(asked).toEqual(["p1"]);
