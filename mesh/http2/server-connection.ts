@@ -87,6 +87,7 @@ export class ServerConnection extends Connection {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2");
     }
     this.#preface += part.length;
+    if (this.#preface === PREFACE.length) this.#stopWaiting();
     return chunk.subarray(part.length);
   }
 
