@@ -14,7 +14,8 @@ const MANY_STREAMS = 20_000;
 export async function startServer(port: number): Promise<void> {
   const grpc = grpcServer({ routes, maxMessageBytes: MAX_BYTES });
   const server = createServer({ noDelay: true }, (socket) => {
-    new ServerConnection(socket, (head, fields) => grpc.accept(head, fields) ?? new Unheard(), {
+    const accept = grpc.connection();
+    new ServerConnection(socket, (head, fields) => accept(head, fields) ?? new Unheard(), {
       maxConcurrentStreams: MANY_STREAMS,
     });
   });

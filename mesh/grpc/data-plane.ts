@@ -72,9 +72,10 @@ export function openHttp2(
   const connectionOptions = { ...options, held: new HeldBytes() };
   return {
     take(socket, seen) {
+      const accept = server?.connection();
       const connection = new ServerConnection(
         socket,
-        (head, fields) => server?.accept(head, fields) ?? new NodeExchange(head, fields, socket, handler),
+        (head, fields) => accept?.(head, fields) ?? new NodeExchange(head, fields, socket, handler),
         connectionOptions,
       );
       connections.add(connection);

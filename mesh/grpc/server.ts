@@ -11,7 +11,7 @@ import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { MessageHead } from "../http2/message-head.ts";
 import type { Stream } from "../http2/stream.ts";
 import { acceptEncoding, type Compression, findCompression } from "./compression.ts";
-import { parseContentType } from "./content-type.ts";
+import { type Format, parseContentType } from "./content-type.ts";
 import { findValue } from "./metadata.ts";
 import { RefusedCall } from "./refused-call.ts";
 import { type ServerCallOptions, toError } from "./server-call.ts";
@@ -41,8 +41,8 @@ export interface GrpcServerOptions {
 
 /** A gRPC server on streams of HTTP/2. */
 export interface GrpcServer {
-  /** The call that a request is; undefined if it is no gRPC. */
-  accept(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Stream | undefined;
+  /** What finds the call that a request is, for each new connection; undefined if it is no gRPC. */
+  connection(): (head: Readonly<MessageHead>, fields: readonly HeaderField[]) => Stream | undefined;
   /** Handlers that still run whose calls have been answered without them. */
   abandonedHandlers(): number;
 }
@@ -76,32 +76,59 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
     }
   }
 
-  function accept(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Stream | undefined {
+  function kindOf(head: Readonly<MessageHead>, fields: readonly HeaderField[]): Kind | Refusal | undefined {
     const type = findValue(fields, "content-type");
     if (type === undefined || !isGrpc.test(type)) return undefined;
     const format = parseContentType(type);
-    if (format === undefined) return new RefusedCall(415);
-    if (head.method !== "POST") return new RefusedCall(405);
+    if (format === undefined) return { status: 415 };
+    if (head.method !== "POST") return { status: 405 };
+    const refused = (error: ConnectError) => ({ status: 200, error, type });
     const method = methods.get(head.path) ?? methods.get(head.path.split("?", 1)[0] as string);
-    if (!method) {
-      const error = new ConnectError(`${head.path} is not implemented`, Code.Unimplemented);
-      return new RefusedCall(200, error, type);
-    }
+    if (!method) return refused(new ConnectError(`${head.path} is not implemented`, Code.Unimplemented));
     const timeout = findValue(fields, "grpc-timeout");
     if (timeout !== undefined && parseTimeout(timeout) === undefined) {
-      const error = new ConnectError(`"${timeout}" is no grpc-timeout`, Code.InvalidArgument);
-      return new RefusedCall(200, error, type);
+      return refused(new ConnectError(`"${timeout}" is no grpc-timeout`, Code.InvalidArgument));
     }
     const compression = compressionOf(fields);
-    if (compression instanceof ConnectError) return new RefusedCall(200, compression, type);
-    const arrived = arrivalOf(method, fields);
-    if (arrived instanceof ConnectError) return new RefusedCall(200, arrived, type);
-    return method.desc.methodKind === "unary"
-      ? new ServerUnaryCall(method, format, compression, fields, arrived, callOptions)
-      : new ServerStreamingCall(method, format, compression, fields, arrived, callOptions);
+    return compression instanceof ConnectError ? refused(compression) : { method, format, compression, type };
   }
 
-  return { accept, abandonedHandlers: () => abandoned };
+  function connection(): (head: Readonly<MessageHead>, fields: readonly HeaderField[]) => Stream | undefined {
+    let last: readonly HeaderField[] | undefined;
+    let kind: ReturnType<typeof kindOf>;
+    return (head, fields) => {
+      // The decoder gives the same list for the same block, as most calls of a connection have.
+      if (fields !== last) {
+        kind = kindOf(head, fields);
+        last = fields;
+      }
+      if (kind === undefined) return undefined;
+      if ("status" in kind) return new RefusedCall(kind.status, kind.error, kind.type);
+      const { method, format, compression, type } = kind;
+      const arrived = arrivalOf(method, fields);
+      if (arrived instanceof ConnectError) return new RefusedCall(200, arrived, type);
+      return method.desc.methodKind === "unary"
+        ? new ServerUnaryCall(method, format, compression, fields, arrived, callOptions)
+        : new ServerStreamingCall(method, format, compression, fields, arrived, callOptions);
+    };
+  }
+
+  return { connection, abandonedHandlers: () => abandoned };
+}
+
+/** What the headers of a call say of it. */
+interface Kind {
+  readonly method: ServerMethod;
+  readonly format: Format;
+  readonly compression: Compression;
+  readonly type: string;
+}
+
+/** How a call is answered that its headers spoil. */
+interface Refusal {
+  readonly status: number;
+  readonly error?: ConnectError;
+  readonly type?: string;
 }
 
 function compressionOf(fields: readonly HeaderField[]): Compression | ConnectError {

@@ -55,7 +55,8 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
   const { authority, scheme = "http", interceptors = [], maxMessageBytes = 2 ** 22 } = options;
   const { format = "proto", compression = identity, registry, endingOf } = options;
   const methods = new Map<DescMethod, WireMethod>();
-  const forget = (call: UnaryCall | StreamingCall) => client.forget(call);
+  const forget = (call: StreamingCall) => client.forget(call);
+  const unaryOptions = { client, maxMessageBytes };
 
   function wireMethod(desc: DescMethod): WireMethod {
     const known = methods.get(desc);
@@ -65,11 +66,16 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
     return made;
   }
 
-  function fieldsOf(header: HeadersInit | undefined, timeoutMs: number | undefined): HeaderField[] {
-    const fields = header === undefined ? [] : toFields(header);
-    if (timeoutMs !== undefined)
-      fields.push({ name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "literal" });
-    return fields;
+  // Many calls have the same timeout and no headers: they share one list.
+  let lastTimeoutMs: number | undefined;
+  let lastFields: readonly HeaderField[] = [];
+
+  function fieldsOf(header: HeadersInit | undefined, timeoutMs: number | undefined): readonly HeaderField[] {
+    if (timeoutMs !== lastTimeoutMs) {
+      lastFields = timeoutMs === undefined ? [] : [timeoutField(timeoutMs)];
+      lastTimeoutMs = timeoutMs;
+    }
+    return header === undefined ? lastFields : [...toFields(header), ...lastFields];
   }
 
   function unary<I extends DescMessage, O extends DescMessage>(
@@ -84,26 +90,12 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
       if (ending?.aborted) return reject(canceled(ending.reason));
       if (timeoutMs !== undefined && timeoutMs <= 0) return reject(deadlineExceeded());
       const method = wireMethod(desc);
-      const parts = {
-        method,
-        fields: fieldsOf(header, timeoutMs),
-        body: method.request.serialize(message),
-        isCompressed: false,
-        maxMessageBytes,
-        timeoutMs: waitsItself ? undefined : timeoutMs,
-        ending,
-      };
-      const start = (request: typeof parts) =>
-        client.start(new UnaryCall(request, resolve as (answer: unknown) => void, reject, forget));
-      if (compression === identity) return start(parts);
-      compression
-        .compress(parts.body)
-        .then((body) => {
-          // Its caller may have left meanwhile.
-          if (ending?.aborted) throw canceled(ending.reason);
-          start({ ...parts, body, isCompressed: true });
-        })
-        .catch(reject);
+      const fields = fieldsOf(header, timeoutMs);
+      const call = new UnaryCall(unaryOptions, method, fields, resolve as (answer: unknown) => void, reject);
+      call.watch(ending, waitsItself ? undefined : timeoutMs);
+      const body = method.request.serialize(message);
+      if (compression === identity) call.start(body, false);
+      else compression.compress(body).then((small) => call.start(small, true), reject);
     });
   }
 
@@ -181,6 +173,10 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
       });
     },
   };
+}
+
+function timeoutField(timeoutMs: number): HeaderField {
+  return { name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "literal" };
 }
 
 async function* messagesOf<I extends DescMessage>(

@@ -2,12 +2,11 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../core/clock.ts";
 import { type LazyAbort, onEither } from "../core/signal.ts";
-import { ClientStream } from "../http2/client.ts";
+import { type Client, ClientStream } from "../http2/client.ts";
 import type { ClientConnection } from "../http2/client-connection.ts";
 import { ErrorCode } from "../http2/error-code.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
-import { answerProblem } from "./answer-head.ts";
 import { canceled, deadlineExceeded, saidBefore, toCallError } from "./call-error.ts";
 import { decompressed, mayBeCompressed } from "./compressed.ts";
 import { COMPRESSED, EnvelopeReader } from "./envelope.ts";
@@ -16,29 +15,27 @@ import { toHeaders } from "./metadata.ts";
 import { fromTrailers, isOk } from "./status.ts";
 import type { WireMethod } from "./wire-method.ts";
 
-/** What a unary call is made of. */
-export interface UnaryRequestParts {
-  readonly method: WireMethod;
-  /** The headers beside those of the method. */
-  readonly fields: readonly HeaderField[];
-  readonly body: Uint8Array;
-  readonly isCompressed: boolean;
+/** What the unary calls of a transport have in common. */
+export interface UnaryCallOptions {
+  readonly client: Client;
   readonly maxMessageBytes: number;
-  /** Undefined for ever. */
-  readonly timeoutMs: number | undefined;
-  readonly ending: AbortSignal | LazyAbort | undefined;
 }
 
 type Answer = UnaryResponse<DescMessage, DescMessage>;
 
+const EMPTY = new Uint8Array(0);
+
 /** One question, and its one answer. */
 export class UnaryCall extends ClientStream {
-  readonly #request: UnaryRequestParts;
+  readonly #options: UnaryCallOptions;
+  readonly #method: WireMethod;
+  /** The headers beside those of the method. */
+  readonly #fields: readonly HeaderField[];
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
-  /** Takes it out of the queue of those that wait for a connection. */
-  readonly #forget: (call: UnaryCall) => void;
-  readonly #leave: () => void;
+  #body = EMPTY;
+  #isCompressed = false;
+  #leave: () => void = nothing;
   #timer: NodeJS.Timeout | undefined;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #isSettled = false;
@@ -48,28 +45,41 @@ export class UnaryCall extends ClientStream {
   #reader: EnvelopeReader | undefined;
 
   constructor(
-    request: UnaryRequestParts,
+    options: UnaryCallOptions,
+    method: WireMethod,
+    fields: readonly HeaderField[],
     resolve: (answer: Answer) => void,
     reject: (error: unknown) => void,
-    forget: (call: UnaryCall) => void,
   ) {
     super();
-    this.#request = request;
+    this.#options = options;
+    this.#method = method;
+    this.#fields = fields;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#forget = forget;
-    const { ending, timeoutMs } = request;
-    this.#leave = ending ? onEither(ending, () => this.#abandon(canceled(ending.reason))) : nothing;
-    if (timeoutMs !== undefined) {
-      this.#deadlineMs = performance.now() + timeoutMs;
-      this.#timer = setTimeout(overdue, Math.min(timeoutMs, MAX_TIMER_MS), this);
-    }
+  }
+
+  /** Ends the call when `ending` aborts, and after the timeout; undefined for never. */
+  watch(ending: AbortSignal | LazyAbort | undefined, timeoutMs: number | undefined): void {
+    if (ending) this.#leave = onEither(ending, () => this.#abandon(canceled(ending.reason)));
+    if (timeoutMs === undefined) return;
+    this.#deadlineMs = performance.now() + timeoutMs;
+    this.#timer = setTimeout(overdue, Math.min(timeoutMs, MAX_TIMER_MS), this);
+  }
+
+  /** Sends the question, as soon as there is a connection. */
+  start(body: Uint8Array, isCompressed: boolean): void {
+    // Its caller may have left while it was compressed.
+    if (this.#isSettled) return;
+    this.#body = body as Uint8Array<ArrayBuffer>;
+    this.#isCompressed = isCompressed;
+    this.#options.client.start(this);
   }
 
   begin(connection: ClientConnection): void {
-    const { method, fields, body, isCompressed } = this.#request;
-    connection.open(this, method.headers(connection), false, fields);
-    this.send(envelopeHead(isCompressed ? COMPRESSED : 0, body.length), body, true);
+    const body = this.#body;
+    connection.open(this, this.#method.headers(connection), false, this.#fields);
+    this.send(envelopeHead(this.#isCompressed ? COMPRESSED : 0, body.length), body, true);
   }
 
   onHeaders(fields: readonly HeaderField[], isEnd: boolean): void {
@@ -78,13 +88,13 @@ export class UnaryCall extends ClientStream {
       return;
     }
     this.#header = fields;
-    const problem = answerProblem(fields, this.#request.method.format, isEnd);
+    const problem = this.#method.problemOf(fields, isEnd);
     if (problem) this.#abandon(problem);
     else if (isEnd) this.#end(fields);
   }
 
   onData(chunk: Buffer, start: number, end: number, isEnd: boolean): void {
-    const message = this.#reader ? undefined : wholeMessage(chunk, start, end, this.#request.maxMessageBytes);
+    const message = this.#reader ? undefined : wholeMessage(chunk, start, end, this.#options.maxMessageBytes);
     if (message) this.#take(0, message);
     else this.#gather(chunk, start, end);
     this.taken(end - start);
@@ -103,7 +113,7 @@ export class UnaryCall extends ClientStream {
 
   #newReader(): EnvelopeReader {
     const take = (flags: number, message: Uint8Array) => this.#take(flags, message);
-    this.#reader = new EnvelopeReader(this.#request.maxMessageBytes, take);
+    this.#reader = new EnvelopeReader(this.#options.maxMessageBytes, take);
     this.#reader.mayBeCompressed = mayBeCompressed(this.#header ?? []);
     return this.#reader;
   }
@@ -137,7 +147,8 @@ export class UnaryCall extends ClientStream {
   }
 
   #answer(bytes: Uint8Array, trailers: readonly HeaderField[]): void {
-    const { method, maxMessageBytes } = this.#request;
+    const method = this.#method;
+    const { maxMessageBytes } = this.#options;
     const header = this.#header as readonly HeaderField[];
     if (!this.#isMessageCompressed) {
       this.#resolve(new LazyAnswer(method, method.answer.parse(bytes), header, trailers));
@@ -160,7 +171,7 @@ export class UnaryCall extends ClientStream {
     if (this.#isSettled) return;
     this.#settled();
     if (this.isOpen) this.reset(ErrorCode.CANCEL);
-    else this.#forget(this);
+    else this.#options.client.forget(this);
     this.#reject(error);
   }
 

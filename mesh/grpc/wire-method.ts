@@ -1,7 +1,9 @@
 import type { DescMessage, DescMethod, Registry } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import type { ClientConnection } from "../http2/client-connection.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { HeaderTemplate } from "../http2/hpack/header-template.ts";
+import { answerProblem } from "./answer-head.ts";
 import { type Codec, codecOf } from "./codec.ts";
 import { acceptEncoding, type Compression, identity } from "./compression.ts";
 import type { Format } from "./content-type.ts";
@@ -15,6 +17,7 @@ export class WireMethod {
   readonly request: Codec<DescMessage>;
   readonly answer: Codec<DescMessage>;
   readonly #fields: readonly HeaderField[];
+  #good: readonly HeaderField[] | undefined;
 
   constructor(
     desc: DescMethod,
@@ -39,6 +42,15 @@ export class WireMethod {
       { name: "grpc-accept-encoding", value: acceptEncoding() },
       ...(compression === identity ? [] : [{ name: "grpc-encoding", value: compression.name }]),
     ];
+  }
+
+  /** Says what is wrong with the headers of an answer. */
+  problemOf(fields: readonly HeaderField[], isEnd: boolean): ConnectError | undefined {
+    // The decoder gives the same list for the same block, as most answers of a connection have.
+    if (fields === this.#good && !isEnd) return undefined;
+    const problem = answerProblem(fields, this.format, isEnd);
+    if (!problem && !isEnd) this.#good = fields;
+    return problem;
   }
 
   /** Its headers on this connection, encoded once. */

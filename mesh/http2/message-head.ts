@@ -20,9 +20,20 @@ export class MessageHead {
   status = 0;
   /** -1 if nothing says how long the body is. */
   contentLength = -1;
+  /** What was read last: the decoder gives the same list for the same block, and then there is nothing to read. */
+  #fields: readonly HeaderField[] | undefined;
+  #problem: string | undefined;
 
   /** Reads a request. Returns what is wrong with it: then it is malformed. */
   readRequest(fields: readonly HeaderField[]): string | undefined {
+    if (fields !== this.#fields) {
+      this.#fields = fields;
+      this.#problem = this.#requestProblem(fields);
+    }
+    return this.#problem;
+  }
+
+  #requestProblem(fields: readonly HeaderField[]): string | undefined {
     this.#clear();
     const problem = this.#read(fields);
     if (problem) return problem;
@@ -35,6 +46,14 @@ export class MessageHead {
 
   /** Reads a response. Returns what is wrong with it. */
   readResponse(fields: readonly HeaderField[]): string | undefined {
+    if (fields !== this.#fields) {
+      this.#fields = fields;
+      this.#problem = this.#responseProblem(fields);
+    }
+    return this.#problem;
+  }
+
+  #responseProblem(fields: readonly HeaderField[]): string | undefined {
     this.#clear();
     const problem = this.#read(fields);
     if (problem) return problem;

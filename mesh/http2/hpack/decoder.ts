@@ -1,3 +1,4 @@
+import { BlockMemo } from "./block-memo.ts";
 import { DynamicTable, type TableContent } from "./dynamic-table.ts";
 import { fieldBytes, type HeaderField } from "./header-field.ts";
 import { HpackError } from "./hpack-error.ts";
@@ -27,6 +28,9 @@ export class HpackDecoder {
   /** What a size update may ask for. */
   #allowedBytes: number;
   #hasFailed = false;
+  readonly #memo = new BlockMemo();
+  /** Another one whenever a block might mean something else than before. */
+  #version = 0;
 
   constructor({ maxTableBytes = INITIAL_TABLE_BYTES, maxListBytes = 32_768 }: HpackDecoderOptions = {}) {
     this.#announcedBytes = maxTableBytes;
@@ -46,6 +50,7 @@ export class HpackDecoder {
    */
   settingsAcknowledged(): void {
     this.#allowedBytes = this.#announcedBytes;
+    this.#version++;
   }
 
   /**
@@ -54,12 +59,20 @@ export class HpackDecoder {
    * the rest is read for the table's sake. Throws an {@link HpackError} for what RFC 7541 calls a decoding error, and
    * for every block after one.
    */
-  decode(block: Buffer, start: number, end: number): HeaderField[] {
+  decode(block: Buffer, start: number, end: number): readonly HeaderField[] {
     if (this.#hasFailed) throw new HpackError("a block before this one could not be decoded");
+    const version = this.#version;
+    const known = this.#memo.find(block, start, end, version);
+    if (known) {
+      this.tooLarge = false;
+      return known;
+    }
     // Until it has been read to its end.
     this.#hasFailed = true;
     const fields = this.#decode(block, start, end);
     this.#hasFailed = false;
+    // A block that changes the table means something else each time.
+    if (version === this.#version && !this.tooLarge) this.#memo.remember(block, start, end, version, fields);
     return fields;
   }
 
@@ -86,6 +99,7 @@ export class HpackDecoder {
       const bytes = reader.integer(0x1f);
       if (bytes > this.#allowedBytes) throw new HpackError("a table size update is above what is allowed");
       this.#table.resize(bytes);
+      this.#version++;
     }
     if (this.#table.maxBytes > this.#allowedBytes) throw new HpackError("a table size update is missing");
   }
@@ -96,6 +110,7 @@ export class HpackDecoder {
     if (first >= 0x40) {
       const field = this.#readLiteral(reader, 0x3f);
       this.#table.insert(field);
+      this.#version++;
       return field;
     }
     if (isSizeUpdate(first)) throw new HpackError("a table size update is not at the beginning of its block");

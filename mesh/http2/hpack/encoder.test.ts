@@ -8,7 +8,7 @@ function encode(encoder: HpackEncoder, ...fields: HeaderField[]): string {
   return out.toString("hex", 0, encoder.encode(fields, out, 0));
 }
 
-function decode(decoder: HpackDecoder, hex: string): HeaderField[] {
+function decode(decoder: HpackDecoder, hex: string): readonly HeaderField[] {
   const block = Buffer.from(hex, "hex");
   return decoder.decode(block, 0, block.length);
 }

@@ -117,7 +117,11 @@ class FuzzConnection {
 }
 
 /** The fields; undefined if the block is refused. */
-function decodeAmid(decoder: HpackDecoder, random: FuzzRandom, block: Buffer): HeaderField[] | undefined {
+function decodeAmid(
+  decoder: HpackDecoder,
+  random: FuzzRandom,
+  block: Buffer,
+): readonly HeaderField[] | undefined {
   const [before, after] = [random.octets(random.below(4)), random.octets(random.below(4))];
   const start = before.length;
   try {
