@@ -9,6 +9,12 @@ import type {
 } from "@connectrpc/connect";
 import { parseTimeout } from "./timeout.ts";
 
+/** What a handler says beside its messages. */
+export interface Said {
+  readonly header: Headers | undefined;
+  readonly trailer: Headers | undefined;
+}
+
 /** What a handler sees of its call. Headers are made when somebody looks at them: most calls pass without. */
 export class CallContext implements HandlerContext {
   readonly protocolName = "grpc";
@@ -69,7 +75,7 @@ export class CallContext implements HandlerContext {
   }
 
   /** What the handler has said beside its answer; undefined for nothing. */
-  get said(): { header: Headers | undefined; trailer: Headers | undefined } {
+  get said(): Said {
     return { header: this.#responseHeader, trailer: this.#responseTrailer };
   }
 

@@ -25,6 +25,8 @@ import { CALL, type CallOfRequest, whole } from "./server-request.ts";
 type AnyRequest = UnaryRequest | StreamRequest;
 type AnyResponse = UnaryResponse | StreamResponse;
 
+type UnaryHandler = Extract<MethodImplSpec, { kind: "unary" }>["impl"];
+
 /** A method with its handler, below its interceptors. */
 export interface ServerMethod {
   readonly desc: DescMethod;
@@ -32,6 +34,8 @@ export interface ServerMethod {
   /** As requests say it: whom it was asked of is the caller's to choose, so nothing may depend on that. */
   readonly url: string;
   readonly handle: (request: AnyRequest) => Promise<AnyResponse>;
+  /** The handler itself, if it is unary and nothing stands above it: then an answer that is there at once waits for nobody. */
+  readonly direct: UnaryHandler | undefined;
 }
 
 /**
@@ -50,7 +54,8 @@ export function serverMethods(
         interceptor(((request: AnyRequest) => next(whole(request))) as never) as ServerMethod["handle"],
       (request) => invoke(spec, request),
     );
-    methods.set(path, { desc: spec.method, path, url: `http://service.invalid${path}`, handle });
+    const direct = interceptors.length === 0 && spec.kind === "unary" ? spec.impl : undefined;
+    methods.set(path, { desc: spec.method, path, url: `http://service.invalid${path}`, handle, direct });
   }
   const router: ConnectRouter = {
     handlers: [],

@@ -1,11 +1,13 @@
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryRequest, type UnaryResponse } from "@connectrpc/connect";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
-import { Answer } from "./call-context.ts";
+import { Answer, CallContext, type Said } from "./call-context.ts";
 import { decompressed } from "./compressed.ts";
 import { identity } from "./compression.ts";
 import { COMPRESSED, EnvelopeReader } from "./envelope.ts";
 import { envelopeHead, wholeMessage } from "./envelope-head.ts";
 import { ServerCall } from "./server-call.ts";
+import type { ServerMethod } from "./server-method.ts";
 
 /** One question, and its one answer. */
 export class ServerUnaryCall extends ServerCall {
@@ -77,20 +79,37 @@ export class ServerUnaryCall extends ServerCall {
   #handle(bytes: Uint8Array): void {
     if (this.isAnswered) return;
     this.isRunning = true;
-    // What parsing throws is an error of the call's as well.
-    let running: Promise<unknown>;
     try {
       if (!this.options.leavesUnaryDeadlines) this.watchDeadline();
-      running = this.method.handle(this.request(false, this.parse(bytes)) as UnaryRequest);
+      const request = this.request(false, this.parse(bytes)) as UnaryRequest;
+      const { direct } = this.method;
+      if (direct) this.#handleDirectly(direct, request);
+      else
+        this.#whenDone(this.method.handle(request), (response) => this.#respond(response as UnaryResponse));
     } catch (error) {
-      this.isRunning = false;
+      // What parsing throws is an error of the call's as well.
+      this.handlerEnded();
       this.fail(error);
+    }
+  }
+
+  #handleDirectly(direct: NonNullable<ServerMethod["direct"]>, request: UnaryRequest): void {
+    const context = new CallContext(request);
+    this.context = context;
+    const made = direct(request.message, context);
+    if (isPromise(made)) {
+      this.#whenDone(made, (message) => this.#answerWith(message, context.said));
       return;
     }
+    this.handlerEnded();
+    this.#answerWith(made, context.said);
+  }
+
+  #whenDone<T>(running: Promise<T>, act: (made: T) => void): void {
     running.then(
-      (response) => {
+      (made) => {
         this.handlerEnded();
-        this.#respond(response as UnaryResponse);
+        act(made);
       },
       (error) => {
         this.handlerEnded();
@@ -100,10 +119,13 @@ export class ServerUnaryCall extends ServerCall {
   }
 
   #respond(response: UnaryResponse): void {
+    this.#answerWith(response.message, response instanceof Answer ? response.context.said : response);
+  }
+
+  #answerWith(made: MessageInitShape<DescMessage>, { header, trailer }: Said): void {
     if (this.isAnswered) return;
-    const { header, trailer } = response instanceof Answer ? response.context.said : response;
     try {
-      const bytes = this.serialize(response.message);
+      const bytes = this.serialize(create(this.method.desc.output, made));
       const { compression } = this;
       if (compression === identity) {
         this.#send(0, bytes, header, trailer);
@@ -124,4 +146,9 @@ export class ServerUnaryCall extends ServerCall {
     this.send(envelopeHead(flags, bytes.length), bytes, false);
     this.answer(undefined, undefined, trailer);
   }
+}
+
+/** A message may have a field of that name, but none that is a function. */
+function isPromise<T>(made: T | Promise<T>): made is Promise<T> {
+  return typeof (made as { readonly then?: unknown }).then === "function";
 }

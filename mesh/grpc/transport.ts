@@ -92,8 +92,8 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
       const method = wireMethod(desc);
       const fields = fieldsOf(header, timeoutMs);
       const call = new UnaryCall(unaryOptions, method, fields, resolve as (answer: unknown) => void, reject);
-      call.watch(ending, waitsItself ? undefined : timeoutMs);
       const body = method.request.serialize(message);
+      call.watch(ending, waitsItself ? undefined : timeoutMs);
       if (compression === identity) call.start(body, false);
       else compression.compress(body).then((small) => call.start(small, true), reject);
     });
