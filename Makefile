@@ -33,8 +33,15 @@ reset: $(INSTALLED) ## Forget all data of this checkout
 	@node services/run.ts --reset
 
 .PHONY: test
-test: setup ## Run every test, beside a running shop if you like; with the oldest nats-server: make test TEST_NATS_SERVER=oldest
+test: setup ## Run every test, beside a running shop if you like; with the oldest nats-server: make test TEST_NATS_SERVER=oldest, on another data plane: TEST_DATA_PLANE=grpc-js
 	@vitest run
+
+# The tests of the services, and those of the shop as a whole.
+SHOP_TESTS := services tests/story.test.ts tests/storefront.test.ts tests/gateway.test.ts tests/operate.test.ts
+
+.PHONY: test-data-planes
+test-data-planes: setup web ## Run the shop's tests on the libraries in place of its own data plane: grpc-js, then connect-node
+	@for plane in grpc-js connect-node; do echo "on $$plane"; TEST_DATA_PLANE=$$plane vitest run $(SHOP_TESTS) || exit 1; done
 
 .PHONY: check
 check: setup check-format check-types check-proto check-gen ## All that needs no servers: format, lint, types, contracts

@@ -28,6 +28,7 @@ export default defineConfig({
           include: ["**/*.test.ts"],
           exclude: [...configDefaults.exclude, ".data/**", ".tools/**", ...STATIC],
           globalSetup: "tests/global-setup.ts",
+          setupFiles: "mesh/testing/use-data-plane.ts",
         },
       },
     ],

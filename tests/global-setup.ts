@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync 
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import type { TestProject } from "vitest/node";
+import { DATA_PLANES } from "../mesh/rpc/data-planes.ts";
 import { TEST_BROKER_PREFIX } from "../mesh/testing/broker.ts";
 import { findNatsServer, findOldestNatsServer, stopLeftOverNats } from "../tools/local/nats-server.ts";
 import { freePort } from "../tools/local/ports.ts";
@@ -17,6 +18,9 @@ const TOOLS_DIR = resolve(import.meta.dirname, "../.tools");
  * test files start. Returns what ends it.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const dataPlane = process.env.TEST_DATA_PLANE || (DATA_PLANES[0] as string);
+  if (!DATA_PLANES.includes(dataPlane))
+    throw new Error(`TEST_DATA_PLANE must be ${DATA_PLANES.join(" or ")}, not ${dataPlane}`);
   const dir = mkdtempSync(join(realpathSync(tmpdir()), "weft-test-"));
   // PostgreSQL may have to run as another user than we.
   chmodSync(dir, 0o755);
@@ -32,6 +36,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     project.provide("postgresUrl", postgres.url);
     project.provide("natsServer", natsServer);
     project.provide("testDir", dir);
+    project.provide("dataPlane", dataPlane);
     return async () => {
       if (postgres.restarts > 0) console.error(said.join("\n"));
       await postgres.stop();

@@ -1,5 +1,6 @@
 import { AdminService } from "../../gen/mesh/admin/v1/admin_service_pb.ts";
 import type { OpenTarget } from "../rpc/client/client.ts";
+import { dataPlaneOf } from "../rpc/data-planes.ts";
 import { faultsOnDemand } from "../rpc/server/faults.ts";
 import type { Operators } from "../rpc/server/operators.ts";
 import { type MeshServer, type ServerOptions, startServer } from "../rpc/server/server.ts";
@@ -46,6 +47,7 @@ export async function openServer(parts: ProcessParts, served: ServedOptions): Pr
     sampler: telemetry.sampler,
     ...(parts.auth.access && { access: parts.auth.access([...services, AdminService], operators) }),
     faults: faults.interceptor,
+    dataPlane: dataPlaneOf(config.dataPlane),
     connectionAge: { maxConnectionAgeMs: config.maxConnectionAgeMs },
     policies,
     log,

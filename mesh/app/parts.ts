@@ -6,6 +6,7 @@ import { createLog, type Log } from "../core/log.ts";
 import { currentWork } from "../core/work.ts";
 import { type Nats, openNats } from "../nats/connection.ts";
 import type { ClientOptions } from "../rpc/client/client.ts";
+import { dataPlaneOf } from "../rpc/data-planes.ts";
 import { connect, type Sql } from "../store/connect.ts";
 import { type Migrations, migrate } from "../store/migrate.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";
@@ -87,7 +88,9 @@ export function openProcess(
     log,
   });
   const policies = readPolicies();
-  const clients = { policies, telemetry, log, nats, interceptors: auth.outgoing, identity: auth.identity };
+  const { outgoing: interceptors, identity } = auth;
+  const dataPlane = dataPlaneOf(config.dataPlane);
+  const clients = { policies, telemetry, log, nats, interceptors, identity, dataPlane };
   return { service, log, nats, config, telemetry, policies, clients, auth };
 }
 

@@ -1,6 +1,7 @@
 import { authSettings } from "../auth/settings.ts";
 import { type Config, choice, integer, port, text, url, urls } from "../core/config.ts";
 import { FINISH_WITHIN_MS } from "../core/process.ts";
+import { DATA_PLANES } from "../rpc/data-planes.ts";
 import { faultSetting } from "../rpc/server/faults.ts";
 import { telemetrySettings } from "../telemetry/settings.ts";
 
@@ -36,6 +37,8 @@ export const processSettings = {
    * is cut off: a handler's transaction is rolled back, and another instance has the event at once.
    */
   finishWithinMs: integer("MESH_FINISH_WITHIN_MS", FINISH_WITHIN_MS, { max: 3_600_000 }),
+  /** Who speaks HTTP/2 and gRPC for this process: its own engine, or the libraries that others use. */
+  dataPlane: choice("MESH_DATA_PLANE", DATA_PLANES, DATA_PLANES[0]),
   /** A file of policies for this deployment, read again at SIGHUP. */
   policyFile: text("MESH_POLICY_FILE", ""),
   ...telemetrySettings,

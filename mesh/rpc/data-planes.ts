@@ -40,8 +40,16 @@ export const dataPlanes: Readonly<Record<string, DataPlane>> = {
 /** The names of the data planes. */
 export const DATA_PLANES: readonly string[] = Object.keys(dataPlanes);
 
+let byDefault = DATA_PLANES[0] as string;
+
+/** Has this process use another data plane where nobody says which. Throws if there is none of this name. */
+export function useDataPlane(name: string): void {
+  dataPlaneOf(name);
+  byDefault = name;
+}
+
 /** The data plane of this name. Throws if there is none. */
-export function dataPlaneOf(name = DATA_PLANES[0] as string): DataPlane {
+export function dataPlaneOf(name = byDefault): DataPlane {
   const found = dataPlanes[name];
   if (!found) throw new Error(`there is no data plane ${name}; there are ${DATA_PLANES.join(", ")}`);
   return found;

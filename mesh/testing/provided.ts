@@ -5,6 +5,8 @@ declare module "vitest" {
     postgresUrl: string;
     /** The path of the nats-server to start. */
     natsServer: string;
+    /** The data plane that tests run on. */
+    dataPlane: string;
     /** A folder for what the run writes; it goes with the run. */
     testDir: string;
   }

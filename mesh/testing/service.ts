@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
+import { inject } from "vitest";
 import type { App } from "../app/serve.ts";
 import type { Env } from "../core/config.ts";
 import { meshClient } from "../rpc/client/client.ts";
@@ -58,6 +59,7 @@ export async function testService<S extends DescService, Settings>(
     NATS_URL: natsUrl,
     LOG_LEVEL: "error",
     MESH_AUTH: "off",
+    MESH_DATA_PLANE: inject("dataPlane"),
     ...options.env,
   });
   const app = await options.start(settings);
