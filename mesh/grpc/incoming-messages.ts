@@ -1,9 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { Stream } from "../http2/stream.ts";
 import { decompressed } from "./compressed.ts";
-import { COMPRESSED, ENVELOPE_BYTES, EnvelopeReader } from "./envelope.ts";
-import { UnreadBytes } from "./unread-bytes.ts";
+import { ENVELOPE_BYTES } from "./envelope.ts";
+import { type WaitingMessage, WaitingMessages } from "./waiting-messages.ts";
 
 /** What the messages of a stream need. */
 export interface IncomingOptions<T> {
@@ -11,17 +10,9 @@ export interface IncomingOptions<T> {
   readonly parse: (bytes: Uint8Array) => T;
   /** Whoever read them reads no more, and they had not ended. */
   readonly onLeft: () => void;
-  /** What came earlier turns out to be no message, or too large; whoever reads is told too. */
+  /** One turns out to be none, or too large, or cannot be read, which ends them; whoever reads is told too. */
   readonly onBroken: (error: unknown) => void;
 }
-
-interface Waiting {
-  readonly bytes: Uint8Array;
-  readonly isCompressed: boolean;
-}
-
-/** How many messages wait at most: an object for each of a few bytes would be many times what the peer's window allows. */
-const MAX_WAITING = 256;
 
 interface Asked<T> {
   readonly resolve: (result: IteratorResult<T>) => void;
@@ -30,137 +21,149 @@ interface Asked<T> {
 
 /**
  * The messages that come on a stream, for one reader, in their order. They are parsed when they are asked for, and only
- * then may the peer send as much again: who reads slowly holds no more than the stream's window, and one message. What
- * comes while messages wait that came before is kept as bytes, apart from the socket's chunks.
+ * then may the peer send as much again: who reads slowly holds no more than the stream's window, and one message. An error
+ * is told once, and after it there are no more.
  */
 export class IncomingMessages<T> implements AsyncIterableIterator<T> {
   readonly #stream: Stream;
   readonly #options: IncomingOptions<T>;
-  readonly #reader: EnvelopeReader;
-  readonly #waiting: Waiting[] = [];
-  /** The first of those that wait. */
-  #first = 0;
+  readonly #waiting: WaitingMessages;
+  /** Who asked for what has not come, or is being decompressed. */
   readonly #asked: Asked<T>[] = [];
+  /** The first who asked waits for this, and nothing overtakes it. */
+  #isDecompressing = false;
   #fields: readonly HeaderField[] = [];
   #end: { readonly error: unknown } | undefined;
-  readonly #unread = new UnreadBytes();
-  /** Where those that wait came in. */
-  #chunk: Buffer | undefined;
 
   constructor(stream: Stream, options: IncomingOptions<T>) {
     this.#stream = stream;
     this.#options = options;
-    this.#reader = new EnvelopeReader(options.maxMessageBytes, (flags, message) => {
-      this.#take({ bytes: message, isCompressed: (flags & COMPRESSED) !== 0 });
-    });
+    this.#waiting = new WaitingMessages(stream, options.maxMessageBytes);
   }
 
   /** The headers, which say how messages are compressed. */
   encodedAs(fields: readonly HeaderField[], mayBeCompressed: boolean): void {
     this.#fields = fields;
-    this.#reader.mayBeCompressed = mayBeCompressed;
+    this.#waiting.mayBeCompressed = mayBeCompressed;
   }
 
   /** Data has come. Throws ConnectError for what is no message, or too large. */
   push(chunk: Buffer, start: number, end: number): void {
-    let at = start;
-    if (this.#unread.length === 0 && (this.#waiting.length === 0 || chunk === this.#chunk)) {
-      this.#chunk = chunk;
-      at = this.#reader.push(chunk, start, end);
-    }
-    if (at < end) this.#unread.push(chunk, at, end);
-    this.#hold();
-  }
-
-  #hold(): void {
-    const { buffered, expected } = this.#reader;
-    // Nobody can take a message before all of it has come.
-    if (expected > 0) this.#stream.connection?.widen(this.#stream, expected - buffered);
-    if (!this.#stream.hold(buffered + this.#unread.length)) {
-      throw new ConnectError("this connection holds too much already", Code.ResourceExhausted);
-    }
-  }
-
-  /** Goes on with what was left. */
-  #readOn(): void {
     try {
-      this.#unread.take((bytes, start, end) => this.#reader.push(bytes, start, end));
-      this.#hold();
-      if (this.#unread.length === 0 && this.#end && !this.#end.error) this.#end = { error: this.#missing() };
-    } catch (error) {
-      this.#unread.clear();
-      this.#end = { error };
-      this.#options.onBroken(error);
+      this.#waiting.push(chunk, start, end);
+    } finally {
+      this.#answerAsked();
     }
-  }
-
-  #take(message: Waiting): void {
-    const asked = this.#asked.shift();
-    if (asked) this.#give(message).then(asked.resolve, asked.reject);
-    else if (this.#waiting.push(message) >= MAX_WAITING) this.#reader.pause();
   }
 
   /** No more will come; those that wait are still given out. */
   end(error: unknown): void {
     if (this.#end) return;
-    this.#stream.hold(this.#unread.length);
-    const failure = error ?? (this.#unread.length === 0 ? this.#missing() : undefined);
-    this.#end = { error: failure };
-    for (const { resolve, reject } of this.#asked.splice(0)) {
-      if (failure) reject(failure);
-      else resolve({ done: true, value: undefined });
-    }
-  }
-
-  /** What says that the last message is not whole. */
-  #missing(): unknown {
-    try {
-      this.#reader.finish();
-      return undefined;
-    } catch (broken) {
-      return broken;
-    }
+    this.#end = { error };
+    this.#answerAsked();
   }
 
   /** Those that wait are not given out. */
   discard(): void {
-    this.#forgetWaiting();
-    this.#unread.clear();
-  }
-
-  #forgetWaiting(): void {
-    this.#waiting.length = 0;
-    this.#first = 0;
-    this.#chunk = undefined;
+    this.#waiting.close();
   }
 
   next(): Promise<IteratorResult<T>> {
-    if (this.#waiting.length === 0 && this.#unread.length > 0) this.#readOn();
-    const message = this.#waiting[this.#first];
-    if (message) {
-      this.#first++;
-      if (this.#first === this.#waiting.length) this.#forgetWaiting();
-      return this.#give(message);
-    }
-    if (this.#end) {
-      const { error } = this.#end;
-      // Once: then it is over.
-      this.#end = { error: undefined };
-      return error ? Promise.reject(error) : Promise.resolve({ done: true, value: undefined });
+    try {
+      const result = this.#take();
+      if (result) return Promise.resolve(result);
+    } catch (error) {
+      return Promise.reject(error);
     }
     return new Promise((resolve, reject) => this.#asked.push({ resolve, reject }));
   }
 
-  async #give({ bytes, isCompressed }: Waiting): Promise<IteratorResult<T>> {
+  #answerAsked(): void {
+    while (this.#asked.length > 0) {
+      try {
+        const result = this.#take();
+        if (!result) return;
+        this.#asked.shift()?.resolve(result);
+      } catch (error) {
+        this.#asked.shift()?.reject(error);
+      }
+    }
+  }
+
+  /** What the next who asks gets, if it is there. Throws the error that ends them. */
+  #take(): IteratorResult<T> | undefined {
+    if (this.#isDecompressing) return undefined;
+    const message = this.#next();
+    if (!message) return this.#end && this.#takeEnd(this.#end.error);
+    const { bytes, isCompressed } = message;
     this.#stream.taken(ENVELOPE_BYTES + bytes.length);
-    const { maxMessageBytes, parse } = this.#options;
-    const whole = isCompressed ? await decompressed(bytes, this.#fields, maxMessageBytes) : bytes;
-    return { done: false, value: parse(whole) };
+    if (!isCompressed) return this.#parse(bytes);
+    this.#decompress(bytes);
+    return undefined;
+  }
+
+  #next(): WaitingMessage | undefined {
+    try {
+      return this.#waiting.take();
+    } catch (error) {
+      return this.#break(error);
+    }
+  }
+
+  #parse(bytes: Uint8Array): IteratorResult<T> {
+    try {
+      return { done: false, value: this.#options.parse(bytes) };
+    } catch (error) {
+      return this.#break(error);
+    }
+  }
+
+  /** For the first who asked. */
+  #decompress(bytes: Uint8Array): void {
+    this.#isDecompressing = true;
+    decompressed(bytes, this.#fields, this.#options.maxMessageBytes)
+      .then(
+        (whole) => this.#parse(whole),
+        (error) => this.#break(error),
+      )
+      .then(
+        (result) => this.#asked.shift()?.resolve(result),
+        (error) => this.#asked.shift()?.reject(error),
+      )
+      .then(() => {
+        this.#isDecompressing = false;
+        this.#answerAsked();
+      });
+  }
+
+  #takeEnd(error: unknown): IteratorResult<T> {
+    try {
+      if (error) throw error;
+      this.#waiting.finish();
+      return { done: true, value: undefined };
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** What comes after a message that cannot be read means nothing. */
+  #break(error: unknown): never {
+    this.#close();
+    this.#options.onBroken(error);
+    throw error;
+  }
+
+  /** Nothing more is given out, and no error told. */
+  #close(): void {
+    this.#end = { error: undefined };
+    this.#waiting.close();
   }
 
   return(): Promise<IteratorResult<T>> {
-    if (!this.#end) this.#options.onLeft();
-    this.discard();
+    const wasOver = this.#end !== undefined;
+    this.#close();
+    if (!wasOver) this.#options.onLeft();
+    this.#answerAsked();
     return Promise.resolve({ done: true, value: undefined });
   }
 

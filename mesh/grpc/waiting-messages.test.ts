@@ -50,6 +50,15 @@ test("10,000 messages that nobody reads are bytes, and come in their order when 
   expect(await all(messages)).toEqual(said);
 });
 
+test("of a chunk that is full of small messages 256 are read, and the rest are bytes", async () => {
+  const { stream, messages, push } = incoming();
+  const said = Array.from({ length: 1_000 }, (_, i) => String(i % 10));
+  push(Buffer.concat(said.map(enveloped)));
+  expect(stream.heldBytes).toBe((1_000 - 256) * enveloped("0").length);
+  messages.end(undefined);
+  expect(await all(messages)).toEqual(said);
+});
+
 test("a chunk that is used again does not change what waits", async () => {
   const { messages, push } = incoming();
   push(enveloped("first"));
@@ -90,6 +99,7 @@ test("what is no message is found when it is read, and ends the call", async () 
   push(Buffer.concat([enveloped("good too"), Buffer.of(0x80, 0, 0, 0, 0)]));
   expect((await messages.next()).value).toBe("good");
   expect((await messages.next()).value).toBe("good too");
+  expect(seen.broken).toEqual([]);
   await expect(messages.next()).rejects.toThrow("flags");
   expect(seen.broken).toEqual([expect.any(ConnectError)]);
 });
