@@ -81,6 +81,15 @@ test.each([
   expect(connection.isClosed).toBe(false);
 });
 
+test("a fault on a stream that we have not begun ends the connection, for it cannot be reset", async () => {
+  const { peer, begin } = connected();
+  begin();
+  const itself = Buffer.concat([uint32(3), Buffer.of(0)]);
+  peer.send(frame(FrameType.PRIORITY, 0, 3, itself));
+  expect(goawayCode((await peer.next(FrameType.GOAWAY)).payload)).toBe(ErrorCode.PROTOCOL_ERROR);
+  expect(peer.came.filter(({ type }) => type === FrameType.RST_STREAM)).toEqual([]);
+});
+
 test("a stream of the server's ends the connection", async () => {
   for (const id of [1, 2]) {
     const { peer } = connected();

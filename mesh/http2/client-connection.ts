@@ -80,6 +80,12 @@ export class ClientConnection extends Connection {
     return streamId % 2 === 0 || streamId >= this.nextStreamId;
   }
 
+  override onStreamFault(streamId: number, code: number, message: string): void {
+    // Only we could begin it, and it cannot be reset before that (RFC 9113, section 6.4).
+    if (this.isIdle(streamId)) throw new ConnectionError(code, message);
+    super.onStreamFault(streamId, code, message);
+  }
+
   protected judge(stream: Stream, fields: readonly HeaderField[], isEnd: boolean): string | null | undefined {
     if (stream.hasHeaders) return isEnd ? trailersProblem(fields) : "trailers that end nothing";
     const problem = this.#head.readResponse(fields);
