@@ -67,8 +67,13 @@ export class ServerUnaryCall extends ServerCall {
         this.#handle(bytes);
         return;
       }
+      // It may wait until others have been decompressed.
+      this.holdNow(bytes.length);
       decompressed(bytes, this.fields, this.options.maxMessageBytes).then(
-        (whole) => this.#handle(whole),
+        (whole) => {
+          this.hold(0);
+          this.#handle(whole);
+        },
         (error) => this.fail(error),
       );
     } catch (error) {
