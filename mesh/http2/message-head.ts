@@ -76,7 +76,7 @@ export class MessageHead {
       const field = fields[i] as HeaderField;
       const { name } = field;
       if (name.charCodeAt(0) === COLON) {
-        const problem = isAbove ? this.#pseudo(name, field.value) : `${name} below the headers`;
+        const problem = isAbove ? this.#pseudo(field) : `${name} below the headers`;
         if (problem) return problem;
       } else {
         isAbove = false;
@@ -93,7 +93,8 @@ export class MessageHead {
     return undefined;
   }
 
-  #pseudo(name: string, value: string): string | undefined {
+  #pseudo({ name, value, isIllegal }: HeaderField): string | undefined {
+    if (isIllegal) return "a header that cannot be";
     switch (name) {
       case ":method":
         if (this.method) return "two methods";

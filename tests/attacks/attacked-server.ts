@@ -76,7 +76,7 @@ export async function attackedServer(options: ServerProcessOptions = {}): Promis
     figures,
     async survives(name, guards, attack) {
       const calls = neighbour(port);
-      await until(() => calls.answered >= 50);
+      await until(() => calls.answered >= 20);
       const before = await figures();
       const peak = { heldBytes: before.heldBytes, rss: before.rss };
       let isOver = false;
