@@ -134,6 +134,34 @@ test("messages of which all but the last octet come, on 1,000 streams", () =>
     peer.socket.destroy();
   }));
 
+test("messages that are left in part leave nothing behind: the connection has all that it may have for the next", () =>
+  server.survives("messages left in part", [], async () => {
+    const peer = await attacker(server.port);
+    const octets = envelope(Buffer.alloc(MIB));
+    const frames = (stream: number, until: number) => {
+      const parts: Buffer[] = [];
+      for (let at = 0; at < until; at += 16_384) {
+        parts.push(frame(FrameType.DATA, 0, stream, octets.subarray(at, Math.min(at + 16_384, until))));
+      }
+      return parts;
+    };
+    for (let i = 0; i < 100; i++) {
+      const stream = 2 * i + 1;
+      await peer.send(
+        peer.headers(stream, callHeaders(i % 2 ? "Ask" : "Ignore")),
+        ...frames(stream, 900_000),
+      );
+      await peer.send(frame(FrameType.RST_STREAM, 0, stream, uint32(8)));
+      await new Promise(setImmediate);
+    }
+    const last = frame(FrameType.DATA, FrameFlag.END_STREAM, 1_001, EMPTY);
+    await peer.send(peer.headers(1_001, callHeaders("Ask")), ...frames(1_001, octets.length), last);
+    // It is no message of the contract, but it has come whole.
+    await until(() => statuses(peer, "grpc-status").length === 1);
+    expect(statuses(peer, "grpc-status")).not.toEqual(["8"]);
+    peer.socket.destroy();
+  }));
+
 test("messages that are announced with 4 GiB", () =>
   server.survives("announced 4 GiB", [], async () => {
     const peer = await attacker(server.port);
