@@ -1,7 +1,9 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
+import { ErrorCode } from "../../mesh/http2/error-code.ts";
 import { FrameType, PREFACE } from "../../mesh/http2/frame.ts";
 import { FrameFlag, frame } from "../../mesh/testing/http2-frames.ts";
+import { until } from "../../mesh/testing/until.ts";
 import { attackedServer } from "./attacked-server.ts";
 import { type Attacker, attacker, callHeaders, envelope } from "./attacker.ts";
 
@@ -9,7 +11,7 @@ import { type Attacker, attacker, callHeaders, envelope } from "./attacker.ts";
 const server = await attackedServer({
   firstBytesWithinMs: 400,
   headersWithinMs: 400,
-  progressWithinMs: 200,
+  progressWithinMs: 500,
   maxConnections: 20,
 });
 const EMPTY = Buffer.alloc(0);
@@ -46,6 +48,39 @@ test.each(HALVES)("half of a frame of %s, and its octets one by one", (name, mak
     expect(await peer.cutOff()).toBe("ENHANCE_YOUR_CALM: a frame took too long");
   }),
 );
+
+test("requests that never come, and messages of which the rest never comes, end one by one, and then the connection", () =>
+  server.survives("requests that never come", ["FAULTS"], async () => {
+    const peer = await attacker(server.port);
+    const part = envelope(Buffer.alloc(100), 1_000);
+    for (let i = 0; i < 300; i++) {
+      await peer.send(peer.headers(2 * i + 1, callHeaders(i % 3 === 2 ? "Ignore" : "Ask")));
+      if (i % 3 > 0) await peer.send(frame(FrameType.DATA, 0, 2 * i + 1, part));
+    }
+    expect(await peer.cutOff()).toBe("ENHANCE_YOUR_CALM: too many faults");
+    const resets = peer.frames.filter(({ type }) => type === FrameType.RST_STREAM);
+    expect(new Set(resets.map(({ payload }) => payload[3]))).toEqual(new Set([ErrorCode.CANCEL]));
+  }));
+
+test("a few of them cost their streams and no more; a stream that has nothing to say stays", () =>
+  server.survives("a few requests that never come", [], async () => {
+    const peer = await attacker(server.port);
+    for (const [stream, method] of [
+      [1, "Ask"],
+      [3, "Ignore"],
+      [5, "Talk"],
+    ] as const) {
+      await peer.send(peer.headers(stream, callHeaders(method)));
+    }
+    await peer.send(frame(FrameType.DATA, 0, 3, envelope(EMPTY, 1_000)));
+    const reset = () =>
+      peer.frames.filter(({ type }) => type === FrameType.RST_STREAM).map(({ stream }) => stream);
+    await until(() => reset().length === 2);
+    expect(reset()).toEqual([1, 3]);
+    await peer.send(frame(FrameType.DATA, FrameFlag.END_STREAM, 5, EMPTY));
+    await until(() => peer.frames.some(({ type, stream }) => type === FrameType.HEADERS && stream === 5));
+    peer.socket.destroy();
+  }));
 
 const BEGINNINGS: readonly (readonly [string, Buffer, string])[] = [
   ["nothing", EMPTY, "nothing"],
@@ -84,11 +119,10 @@ test("who sends slowly, but does get on, is let be", () =>
   server.survives("slow, and honest", [], async () => {
     const peer = await attacker(server.port);
     await peer.send(peer.headers(1, callHeaders("Ask")));
-    const message = envelope(Buffer.from([0x18, 0x01]));
-    const begun = performance.now();
-    // Longer than each of the limits, an octet of a message in each frame.
-    for (let i = 0; performance.now() - begun < 1_000 || i < message.length; i++) {
-      if (i < message.length) await peer.send(frame(FrameType.DATA, 0, 1, message.subarray(i, i + 1)));
+    // A field of 40 octets; an octet in each frame takes longer than each of the limits.
+    const message = envelope(Buffer.from([0x0a, 40, ...Buffer.alloc(40, "x")]));
+    for (let i = 0; i < message.length; i++) {
+      await peer.send(frame(FrameType.DATA, 0, 1, message.subarray(i, i + 1)));
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await peer.send(frame(FrameType.DATA, FrameFlag.END_STREAM, 1, EMPTY));
