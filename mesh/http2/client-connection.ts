@@ -18,6 +18,8 @@ export interface ClientConnectionOptions extends ConnectionOptions {
 
 /** How many streams are begun before the server has said how many it takes (what most servers take). */
 const STREAMS_UNTIL_TOLD = 100;
+/** More than a server holds for a client: it is what this process itself sends, and asked for. */
+const MAX_HELD_BYTES = 2 ** 28;
 const KEEPALIVE_PING = 0x616c6976;
 
 /** The client's side of a connection. */
@@ -32,7 +34,7 @@ export class ClientConnection extends Connection {
   #stopKeepalive: () => void = () => {};
 
   constructor(socket: Duplex, options: ClientConnectionOptions = {}) {
-    super(socket, { refusesPush: true }, options);
+    super(socket, { refusesPush: true }, { maxHeldBytes: MAX_HELD_BYTES, ...options });
     this.#keepaliveMs = options.keepaliveMs ?? 30_000;
     this.#keepaliveTimeoutMs = options.keepaliveTimeoutMs ?? 10_000;
     this.#keepAlive();
@@ -143,7 +145,7 @@ export class ClientConnection extends Connection {
       this.frames.ping(KEEPALIVE_PING);
       this.#stopKeepalive = this.clock.after(this.#keepaliveTimeoutMs, () => {
         if (this.#hasHeard) this.#keepAlive();
-        else this.destroy();
+        else this.destroy(new Error("the server does not say that it lives"));
       });
     });
   }

@@ -23,8 +23,8 @@ export interface ConnectionOptions {
   /** The largest header list that is taken (RFC 7541, section 4.1: 32 bytes a field beside its text). Defaults to 32,768. */
   readonly maxHeaderListBytes?: number;
   /**
-   * How much a connection may make us hold: messages that have come in part, and what the peer does not read. Defaults to
-   * 32 MiB.
+   * How much a connection may make us hold: messages that have come in part or wait to be read, and what the peer does not
+   * read. Defaults to 32 MiB for a server, to 256 MiB for a client.
    */
   readonly maxHeldBytes?: number;
   /** What this connection and others hold together. Defaults to that of this one alone. */
@@ -502,9 +502,9 @@ export abstract class Connection implements FrameEvents {
     this.#socket.once("close", stop);
   }
 
-  /** Closes the connection at once. */
-  destroy(): void {
-    this.#lose(undefined);
+  /** Closes the connection at once; `why` is what its streams are told. */
+  destroy(why?: Error): void {
+    this.#lose(why);
   }
 
   #lose(error: Error | undefined): void {
