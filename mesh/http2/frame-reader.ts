@@ -27,6 +27,11 @@ export class FrameReader {
     this.#maxFrameBytes = maxFrameBytes;
   }
 
+  /** True while a frame has come in part. */
+  get isWithinFrame(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** The number of the frame that has come in part, among those that did; undefined while there is none. */
   get heldFrame(): number | undefined {
     return this.#held && this.#heldFrames;
