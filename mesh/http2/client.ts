@@ -109,7 +109,8 @@ export class Client {
     const onClose = () => fail(undefined);
     const onConnect = () => {
       settled();
-      this.#opened(socket);
+      if (this.#isClosed) socket.destroy();
+      else this.#opened(socket);
     };
     const settled = () => {
       stop();
