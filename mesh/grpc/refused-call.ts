@@ -1,4 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
+import type { HeaderField } from "../http2/hpack/header-field.ts";
 import { Stream } from "../http2/stream.ts";
 import { toTrailers } from "./status.ts";
 
@@ -7,18 +8,22 @@ export class RefusedCall extends Stream {
   readonly #status: number;
   readonly #error: ConnectError | undefined;
   readonly #contentType: string;
+  readonly #more: readonly HeaderField[];
 
-  constructor(status: number, error?: ConnectError, contentType = "") {
+  /** `more` are headers of the protocol's beside those of the error. */
+  constructor(status: number, error?: ConnectError, contentType = "", more: readonly HeaderField[] = []) {
     super();
     this.#status = status;
     this.#error = error;
     this.#contentType = contentType;
+    this.#more = more;
   }
 
   onHeaders(): void {
     const status = { name: ":status", value: String(this.#status) };
     const type = { name: "content-type", value: this.#contentType };
-    this.sendHeaders(this.#error ? [status, type, ...toTrailers(this.#error)] : [status], true);
+    const head = this.#error ? [status, type, ...this.#more, ...toTrailers(this.#error)] : [status];
+    this.sendHeaders(head, true);
     this.stopReading();
   }
 

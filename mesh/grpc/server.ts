@@ -90,7 +90,9 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
       return refused(new ConnectError(`"${timeout}" is no grpc-timeout`, Code.InvalidArgument));
     }
     const compression = compressionOf(fields);
-    return compression instanceof ConnectError ? refused(compression) : { method, format, compression, type };
+    return compression instanceof ConnectError
+      ? { ...refused(compression), more: ACCEPTED }
+      : { method, format, compression, type };
   }
 
   function connection(): (head: Readonly<MessageHead>, fields: readonly HeaderField[]) => Stream | undefined {
@@ -103,7 +105,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
         last = fields;
       }
       if (kind === undefined) return undefined;
-      if ("status" in kind) return new RefusedCall(kind.status, kind.error, kind.type);
+      if ("status" in kind) return new RefusedCall(kind.status, kind.error, kind.type, kind.more);
       const { method, format, compression, type } = kind;
       const arrived = arrivalOf(method, fields);
       if (arrived instanceof ConnectError) return new RefusedCall(200, arrived, type);
@@ -129,17 +131,19 @@ interface Refusal {
   readonly status: number;
   readonly error?: ConnectError;
   readonly type?: string;
+  readonly more?: readonly HeaderField[];
 }
 
 function compressionOf(fields: readonly HeaderField[]): Compression | ConnectError {
   try {
     return findCompression(findValue(fields, "grpc-encoding"), Code.Unimplemented);
   } catch (thrown) {
-    const error = ConnectError.from(thrown);
-    error.metadata.set("grpc-accept-encoding", acceptEncoding());
-    return error;
+    return ConnectError.from(thrown);
   }
 }
+
+/** Who asked in a compression that nobody knows learns which ones there are (gRPC's compression.md). */
+const ACCEPTED: readonly HeaderField[] = [{ name: "grpc-accept-encoding", value: acceptEncoding() }];
 
 // Not gRPC-Web.
 const isGrpc = /^application\/grpc($|[+; ])/i;

@@ -224,7 +224,7 @@ test("a server that answers is asked again after the next silence", async () => 
 
 test("a template is sent as its fields, with what stands beside it", async () => {
   const { peer, connection } = connected();
-  const template = connection.template([{ name: ":method", value: "POST" }]);
+  const template = connection.templateOf("a test", [{ name: ":method", value: "POST" }]);
   for (const value of ["1", "2"]) connection.open(new HeardStream(), template, false, [{ name: "x", value }]);
   expect((await peer.next(FrameType.HEADERS)).headers).toEqual([":method: POST", "x: 1"]);
   expect(await peer.next(FrameType.HEADERS)).toMatchObject({ headers: [":method: POST", "x: 2"], flags: 4 });

@@ -58,9 +58,10 @@ export function serverOfPeer(
 ): { server: GrpcServer; connection: ServerConnection; peer: RawPeer } {
   const server = grpcServer({ routes, ...options });
   const peer = rawPeer("client");
+  const accept = server.connection();
   const connection = new ServerConnection(
     peer.socket,
-    (head, fields) => server.accept(head, fields) ?? new Unheard(),
+    (head, fields) => accept(head, fields) ?? new Unheard(),
   );
   return { server, connection, peer };
 }
