@@ -154,6 +154,10 @@ storm: setup ## Put real processes into overload, slow and dead replicas, a retr
 fuzz-rest: setup ## Call the operations of the gateway's OpenAPI document, well in parts and bad in parts: make fuzz-rest CASES=100000 SEED=7
 	@CASES=$(CASES) SEED=$(SEED) vitest run tests/rest-fuzz.test.ts
 
+.PHONY: fuzz
+fuzz: setup ## Feed HPACK, HTTP/2 frames and gRPC's wire with valid, damaged and random octets: make fuzz CASES=100000 SEED=7
+	@CASES=$(CASES) SEED=$(SEED) vitest run mesh/http2/hpack/fuzz.test.ts mesh/http2/fuzz.test.ts mesh/grpc/fuzz.test.ts
+
 .PHONY: h2spec
 h2spec: setup ## Have h2spec judge the server's HTTP/2: make h2spec SERVER=node
 	@node tests/h2spec/judge.ts --server "$(SERVER)"
