@@ -338,3 +338,42 @@ test("answers wait for a window, and trailers behind them", async () => {
   expect(await last(peer)).toEqual(["grpc-status: 0"]);
   expect(messagesIn(peer.came)).toHaveLength(1);
 });
+
+test("who has more to ask is told to stop when the answer has left, however long that takes", async () => {
+  const { peer, open, connection } = serving({
+    async *serverReflectionInfo() {
+      yield { validHost: "x".repeat(100) };
+    },
+  });
+  peer.send(frame(FrameType.SETTINGS, 0, 0, settings({ 4: 10 })));
+  open(REFLECT);
+  await peer.next(FrameType.DATA);
+  await peer.settled();
+  expect(connection.streams.size).toBe(1);
+  peer.send(frame(FrameType.WINDOW_UPDATE, 0, 1, uint32(1_000)));
+  expect(await last(peer)).toEqual(["grpc-status: 0"]);
+  expect((await peer.next(FrameType.RST_STREAM)).payload).toEqual(uint32(0));
+  expect(connection.streams.size).toBe(0);
+});
+
+test("a handler that was left is counted down once, though its end fails too", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const begun = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const { peer, open, server } = serving({
+    // biome-ignore lint/correctness/useYield: it ends without an answer
+    async *watchStock(_, { responseHeader }) {
+      begun.resolve();
+      await go.promise;
+      responseHeader.set("x!y", "1");
+    },
+  });
+  open(WATCH, ["grpc-timeout: 100m"]);
+  peer.send(message(1, watch, true));
+  await begun.promise;
+  vi.advanceTimersByTime(100);
+  expect(server.abandonedHandlers()).toBe(1);
+  go.resolve();
+  for (let i = 0; i < 3; i++) await peer.settled();
+  expect(server.abandonedHandlers()).toBe(0);
+});

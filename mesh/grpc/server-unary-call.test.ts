@@ -250,7 +250,7 @@ test.each(["header", "trailer"] as const)(
   },
 );
 
-test("an answer to who does not read is held, and who has not said all is told to stop once it has left", async () => {
+test("an answer to who does not read is held until it does", async () => {
   const { peer, connection } = serving(() => ({ product: { name: "x".repeat(100_000) } }));
   peer.send(peer.headers(1, callHeaders(PATH)), message(1, asking("p1"), true));
   await peer.next(FrameType.DATA);
