@@ -47,6 +47,11 @@ export class IncomingMessages<T> implements AsyncIterableIterator<T> {
     this.#waiting.mayBeCompressed = mayBeCompressed;
   }
 
+  /** How much of a message has come that the peer alone can bring to its end; undefined if there is none. */
+  get progress(): number | undefined {
+    return this.#waiting.progress;
+  }
+
   /** Data has come. Throws ConnectError for what is no message, or too large. */
   push(chunk: Buffer, start: number, end: number): void {
     try {

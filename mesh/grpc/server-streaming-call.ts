@@ -71,6 +71,10 @@ export class ServerStreamingCall extends ServerCall {
     });
   }
 
+  override get progress(): number | undefined {
+    return this.isRemoteEnded ? undefined : this.#messages?.progress;
+  }
+
   override onDrain(): void {
     super.onDrain();
     this.#onDrain?.();

@@ -45,6 +45,10 @@ export class ServerUnaryCall extends ServerCall {
     }
   }
 
+  override get progress(): number | undefined {
+    return this.isAnswered || this.isRemoteEnded ? undefined : (this.#reader?.buffered ?? 0);
+  }
+
   #take(flags: number, message: Uint8Array): void {
     if (this.#message) {
       const { name } = this.method.desc;

@@ -77,6 +77,12 @@ export class WaitingMessages {
     this.#hold();
   }
 
+  /** How much of a message has come that the peer alone can bring to its end; undefined if there is none. */
+  get progress(): number | undefined {
+    const { buffered, expected } = this.#reader;
+    return expected > 0 && this.#unread.length === 0 ? buffered : undefined;
+  }
+
   #hold(): void {
     const { buffered, expected } = this.#reader;
     // Nobody can take a message before all of it has come.

@@ -314,6 +314,24 @@ export abstract class Connection implements FrameEvents {
     stream.onFailure(new StreamError(code, message));
   }
 
+  /** Ends each stream on which the peer has come no further, since this was last called, with what it has begun to say. */
+  protected endStalled(): void {
+    try {
+      for (const stream of [...this.streams.values()]) {
+        const { progress, lastProgress } = stream;
+        stream.lastProgress = progress;
+        if (progress === undefined || progress !== lastProgress) continue;
+        this.onStreamFault(
+          stream.id,
+          ErrorCode.CANCEL,
+          "the peer does not go on with what it has begun to say",
+        );
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
   onStreamFault(streamId: number, code: number, message: string): void {
     const stream = this.streams.get(streamId);
     if (stream) this.#spoil(stream, code, message);

@@ -16,8 +16,8 @@ export interface ServerConnectionOptions extends ConnectionOptions {
   /** How long the first frame, and each block of headers, may take. Milliseconds. Defaults to 10,000. */
   readonly headersWithinMs?: number;
   /**
-   * How long a client may get on with nothing while it has sent a frame in part, or has not read answers that are whole. It is
-   * looked at once in this time. Milliseconds. Defaults to 20,000.
+   * How long a client may get on with nothing while it has sent a frame or a request in part, or has not read answers that
+   * are whole. It is found after once to twice this time. Milliseconds. Defaults to 20,000.
    */
   readonly progressWithinMs?: number;
 }
@@ -54,11 +54,12 @@ export class ServerConnection extends Connection {
     const { sending, reading, answers } = this.progress;
     const isSlow = () => this.cutOff("SLOW", "a frame took too long");
     const isUnread = () => this.cutOff("UNREAD", "the peer does not read its answers");
-    this.#stopWatching = watchProgress(this.clock, progressWithinMs, [
+    const watched = [
       { progress: sending, onStall: isSlow },
       { progress: reading, onStall: isUnread },
       { progress: answers, onStall: isUnread },
-    ]);
+    ];
+    this.#stopWatching = watchProgress(this.clock, progressWithinMs, watched, () => this.endStalled());
   }
 
   /** Cuts off who takes too long over what cannot be left half said. */

@@ -33,6 +33,14 @@ export abstract class Stream {
   /** What waits for the peer's windows, and the trailers behind it. */
   unsent: Unsent | undefined;
 
+  /** What its {@link progress} was when somebody last looked. */
+  lastProgress: number | undefined;
+
+  /** How much has come of what the peer alone can bring to its end, such as a message; undefined if there is no such thing. */
+  get progress(): number | undefined {
+    return undefined;
+  }
+
   /** Headers have come, or trailers. */
   abstract onHeaders(fields: readonly HeaderField[], isEnd: boolean): void;
   /** Data has come: a part of a chunk that stays as it is. Whoever has done with it says so by {@link taken}. */

@@ -6,15 +6,22 @@ import type { Clock } from "../core/clock.ts";
  */
 export type Progress = () => number | undefined;
 
+/** What is watched. */
+export interface Watched {
+  readonly progress: Progress;
+  readonly onStall: () => void;
+}
+
 /**
  * Looks once in `withinMs` whether a peer gets on, and calls `onStall` if it has come no further since the last look; so a
  * peer that stands still is found after once to twice that time. Looking now and then costs nothing where a timer for each
- * frame would. Returns what ends it.
+ * frame would; `onLook` is called each time too. Returns what ends it.
  */
 export function watchProgress(
   clock: Clock,
   withinMs: number,
-  watched: readonly { readonly progress: Progress; readonly onStall: () => void }[],
+  watched: readonly Watched[],
+  onLook: () => void = () => {},
 ): () => void {
   const last: (number | undefined)[] = watched.map(() => undefined);
   let isOver = false;
@@ -26,6 +33,7 @@ export function watchProgress(
       if (now !== undefined && now === last[i]) onStall();
       last[i] = now;
     }
+    if (!isOver) onLook();
     if (!isOver) stop = clock.after(withinMs, look);
   };
   stop = clock.after(withinMs, look);

@@ -7,8 +7,8 @@ export interface ConnectionLimits {
   /** How long the first frame of HTTP/2, and each block of headers, may take. Milliseconds. Defaults to 10,000. */
   readonly headersWithinMs?: number;
   /**
-   * How long a client may get on with nothing while it has sent a frame in part, or has not read answers that are whole. It is
-   * found after once to twice this time. Milliseconds. Defaults to 20,000.
+   * How long a client may get on with nothing while it has sent a frame or a request in part, or has not read answers that
+   * are whole. It is found after once to twice this time. Milliseconds. Defaults to 20,000.
    */
   readonly progressWithinMs?: number;
 }
