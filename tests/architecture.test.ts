@@ -82,8 +82,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   testing: [
     "core",
     "contract",
-    "http2",
-    "grpc",
     "nats",
     "discovery",
     "resilience",

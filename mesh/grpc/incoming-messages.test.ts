@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { HeardStream } from "../testing/heard-stream.ts";
+import { HeardStream } from "../http2/heard-stream.ts";
 import { COMPRESSED } from "./envelope.ts";
 import { IncomingMessages } from "./incoming-messages.ts";
 

@@ -1,6 +1,6 @@
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { HeardStream } from "../testing/heard-stream.ts";
+import { HeardStream } from "../http2/heard-stream.ts";
 import { gzip, identity } from "./compression.ts";
 import { sendMessages } from "./outgoing-messages.ts";
 

@@ -1,9 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { FrameType } from "../http2/frame.ts";
+import { rawPeer, uint32 } from "../http2/raw-peer.ts";
 import { ServerConnection } from "../http2/server-connection.ts";
-import { callHeaders, data } from "../testing/grpc-peer.ts";
-import { rawPeer, uint32 } from "../testing/raw-peer.ts";
+import { callHeaders, data } from "./grpc-peer.ts";
 import { RefusedCall } from "./refused-call.ts";
 
 function refusing(make: () => RefusedCall) {

@@ -12,9 +12,9 @@ import {
   WatchStockResponseSchema,
 } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { FrameType } from "../http2/frame.ts";
-import { callHeaders, data, message, messagesIn, serverOfPeer } from "../testing/grpc-peer.ts";
+import { type RawPeer, settings, uint32 } from "../http2/raw-peer.ts";
 import { frame } from "../testing/http2-frames.ts";
-import { type RawPeer, settings, uint32 } from "../testing/raw-peer.ts";
+import { callHeaders, data, message, messagesIn, serverOfPeer } from "./grpc-peer.ts";
 
 const WATCH = "/shop.product.v1.ProductService/WatchStock";
 const IMPORT = "/shop.product.v1.ProductService/ImportProducts";

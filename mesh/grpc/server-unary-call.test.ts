@@ -7,10 +7,10 @@ import {
   ProductService,
 } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { FrameType } from "../http2/frame.ts";
-import { callHeaders, data, message, messagesIn, serverOfPeer } from "../testing/grpc-peer.ts";
+import { uint32 } from "../http2/raw-peer.ts";
 import { frame, framesIn } from "../testing/http2-frames.ts";
-import { uint32 } from "../testing/raw-peer.ts";
 import { gzip } from "./compression.ts";
+import { callHeaders, data, message, messagesIn, serverOfPeer } from "./grpc-peer.ts";
 import type { GrpcServerOptions } from "./server.ts";
 
 const PATH = "/shop.product.v1.ProductService/GetProduct";

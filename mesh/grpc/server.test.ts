@@ -2,7 +2,7 @@ import { Code, ConnectError, createContextKey, createContextValues } from "@conn
 import { expect, test } from "vitest";
 import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { FrameType } from "../http2/frame.ts";
-import { callHeaders, message, serverOfPeer } from "../testing/grpc-peer.ts";
+import { callHeaders, message, serverOfPeer } from "./grpc-peer.ts";
 import type { GrpcServerOptions } from "./server.ts";
 
 const PATH = "/shop.product.v1.ProductService/GetProduct";

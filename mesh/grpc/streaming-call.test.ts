@@ -4,9 +4,9 @@ import { expect, test } from "vitest";
 import { ProductService, WatchStockResponseSchema } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { ErrorCode } from "../http2/error-code.ts";
 import { FrameType } from "../http2/frame.ts";
-import { ANSWER, data, message, messagesIn, transportToPeer } from "../testing/grpc-peer.ts";
+import { settings, uint32 } from "../http2/raw-peer.ts";
 import { frame } from "../testing/http2-frames.ts";
-import { settings, uint32 } from "../testing/raw-peer.ts";
+import { ANSWER, data, message, messagesIn, transportToPeer } from "./grpc-peer.ts";
 
 const stock = (productId: string) =>
   toBinary(WatchStockResponseSchema, create(WatchStockResponseSchema, { productId }));

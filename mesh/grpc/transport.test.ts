@@ -11,10 +11,10 @@ import { deliveryOf } from "../core/delivery.ts";
 import { LazyAbort } from "../core/signal.ts";
 import { ErrorCode } from "../http2/error-code.ts";
 import { FrameType } from "../http2/frame.ts";
-import { ANSWER, message, transportToPeer } from "../testing/grpc-peer.ts";
+import { settings, uint32 } from "../http2/raw-peer.ts";
 import { frame } from "../testing/http2-frames.ts";
-import { settings, uint32 } from "../testing/raw-peer.ts";
 import { gzip } from "./compression.ts";
+import { ANSWER, message, transportToPeer } from "./grpc-peer.ts";
 import type { GrpcTransportOptions } from "./transport.ts";
 
 const { getProduct, watchStock } = ProductService.method;

@@ -3,10 +3,10 @@ import { Code } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { GetProductResponseSchema, ProductService } from "../../gen/shop/product/v1/product_service_pb.ts";
 import { FrameType } from "../http2/frame.ts";
-import { ANSWER, data, message, transportToPeer } from "../testing/grpc-peer.ts";
+import type { RawPeer } from "../http2/raw-peer.ts";
 import { framesIn } from "../testing/http2-frames.ts";
-import type { RawPeer } from "../testing/raw-peer.ts";
 import { gzip } from "./compression.ts";
+import { ANSWER, data, message, transportToPeer } from "./grpc-peer.ts";
 
 const named = (name: string) =>
   toBinary(GetProductResponseSchema, create(GetProductResponseSchema, { product: { name } }));

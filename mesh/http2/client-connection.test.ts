@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { manualClock } from "../testing/clock.ts";
-import { HeardStream, REQUEST } from "../testing/heard-stream.ts";
 import { FrameFlag, frame, PREFACE } from "../testing/http2-frames.ts";
-import { rawPeer, settings, uint32 } from "../testing/raw-peer.ts";
 import { ClientConnection, type ClientConnectionOptions } from "./client-connection.ts";
 import { ErrorCode } from "./error-code.ts";
 import { FrameType, MAX_31_BITS } from "./frame.ts";
+import { HeardStream, REQUEST } from "./heard-stream.ts";
+import { rawPeer, settings, uint32 } from "./raw-peer.ts";
 
 const goaway = (last: number, code = 0) =>
   frame(FrameType.GOAWAY, 0, 0, Buffer.concat([uint32(last), uint32(code)]));

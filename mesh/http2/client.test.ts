@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { manualClock } from "../testing/clock.ts";
-import { HeardStream } from "../testing/heard-stream.ts";
 import { frame } from "../testing/http2-frames.ts";
-import { type RawPeer, rawPeer, settings, uint32 } from "../testing/raw-peer.ts";
 import { Client, type ClientOptions } from "./client.ts";
 import { ErrorCode } from "./error-code.ts";
 import { FrameType } from "./frame.ts";
+import { HeardStream } from "./heard-stream.ts";
+import { type RawPeer, rawPeer, settings, uint32 } from "./raw-peer.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const ended = (peer: RawPeer, id: number) => peer.send(peer.headers(id, [":status: 200"], true));

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { FrameFlag, frame } from "../testing/http2-frames.ts";
-import { settings, uint32 } from "../testing/raw-peer.ts";
 import { FrameType } from "./frame.ts";
 import { type FrameEvents, FrameParser } from "./frame-parser.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { HeaderField } from "./hpack/header-field.ts";
+import { settings, uint32 } from "./raw-peer.ts";
 
 const EMPTY = Buffer.alloc(0);
 const SETTINGS = frame(FrameType.SETTINGS, 0, 0, EMPTY);

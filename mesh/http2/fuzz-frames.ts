@@ -1,7 +1,8 @@
-import { Flag, FRAME_HEAD_BYTES, FrameType, PREFACE, writeFrameHead } from "./frame.ts";
+import { Flag, FrameType, PREFACE } from "./frame.ts";
 import { HpackEncoder } from "./hpack/encoder.ts";
 import type { FuzzRandom } from "./hpack/fuzz-random.ts";
 import type { HeaderField } from "./hpack/header-field.ts";
+import { frame, uint32 } from "./raw-peer.ts";
 
 const REQUEST: readonly HeaderField[] = [
   { name: ":method", value: "POST" },
@@ -176,17 +177,4 @@ export class FuzzFrames {
     // Of a type that nobody knows.
     return frame(0x10 + this.#random.below(200), this.#random.below(256), stream, this.#random.octets(9));
   }
-}
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const out = Buffer.alloc(FRAME_HEAD_BYTES + payload.length);
-  writeFrameHead(out, 0, payload.length, type, flags, stream);
-  payload.copy(out, FRAME_HEAD_BYTES);
-  return out;
-}
-
-function uint32(number: number): Buffer {
-  const octets = Buffer.alloc(4);
-  octets.writeUInt32BE(number >>> 0);
-  return octets;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { REQUEST } from "../testing/heard-stream.ts";
+import { REQUEST } from "./heard-stream.ts";
 import { MessageHead, trailersProblem } from "./message-head.ts";
 
 const fieldsOf = (fields: readonly string[]) =>

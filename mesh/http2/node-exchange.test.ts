@@ -3,13 +3,13 @@ import * as http2 from "node:http2";
 import * as net from "node:net";
 import { expect, test } from "vitest";
 import { atEnd } from "../testing/at-end.ts";
-import { REQUEST } from "../testing/heard-stream.ts";
 import { frame } from "../testing/http2-frames.ts";
-import { rawPeer, settings, uint32 } from "../testing/raw-peer.ts";
 import { FrameType } from "./frame.ts";
+import { REQUEST } from "./heard-stream.ts";
 import { NodeExchange, type NodeHandler } from "./node-exchange.ts";
 import type { NodeRequest } from "./node-request.ts";
 import type { NodeResponse } from "./node-response.ts";
+import { rawPeer, settings, uint32 } from "./raw-peer.ts";
 import { ServerConnection, type ServerConnectionOptions } from "./server-connection.ts";
 
 const HOST = "127.0.0.1";

@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { expect, test } from "vitest";
-import { HeardStream } from "../testing/heard-stream.ts";
 import { framesIn } from "../testing/http2-frames.ts";
+import { HeardStream } from "./heard-stream.ts";
 import { OutgoingFrames } from "./outgoing-frames.ts";
 import { SendQueue } from "./send-queue.ts";
 import { initialSettings } from "./settings.ts";

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { manualClock } from "../testing/clock.ts";
-import { HeardStream, REQUEST } from "../testing/heard-stream.ts";
 import { FrameFlag, frame, PREFACE } from "../testing/http2-frames.ts";
-import { rawPeer, uint32 } from "../testing/raw-peer.ts";
 import { ErrorCode } from "./error-code.ts";
 import { FrameType, MAX_31_BITS } from "./frame.ts";
+import { HeardStream, REQUEST } from "./heard-stream.ts";
+import { rawPeer, uint32 } from "./raw-peer.ts";
 import { ServerConnection, type ServerConnectionOptions } from "./server-connection.ts";
 
 const EMPTY = Buffer.alloc(0);

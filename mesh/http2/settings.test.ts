@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { settings as payloadOf } from "../testing/raw-peer.ts";
+import { settings as payloadOf } from "./raw-peer.ts";
 import { applySettings, initialSettings, settingsPayload } from "./settings.ts";
 
 function applied(values: Record<number, number>, mayPush = true) {

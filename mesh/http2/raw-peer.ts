@@ -1,12 +1,17 @@
 import { type Duplex, duplexPair } from "node:stream";
-import { FrameType } from "../http2/frame.ts";
-import { HpackDecoder } from "../http2/hpack/decoder.ts";
-import { HpackEncoder } from "../http2/hpack/encoder.ts";
-import type { HeaderField } from "../http2/hpack/header-field.ts";
-import { FrameFlag, frame, framesIn, headerBlocksIn, PREFACE, type RawFrame } from "./http2-frames.ts";
+import { Flag, FRAME_HEAD_BYTES, FrameType, PREFACE, writeFrameHead } from "./frame.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { HpackDecoder } from "./hpack/decoder.ts";
+import { HpackEncoder } from "./hpack/encoder.ts";
+import type { HeaderField } from "./hpack/header-field.ts";
 
-/** A frame that has come, with its headers as `name: value`. */
-export interface CameFrame extends RawFrame {
+/** A frame that has come. */
+export interface CameFrame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+  /** `name: value` each, if it is HEADERS. They are in one frame, or the test fails. */
   readonly headers: readonly string[];
 }
 
@@ -43,24 +48,25 @@ export function rawPeer(role: "client" | "server" | "silent"): RawPeer {
   const encoder = new HpackEncoder();
   const ended = Promise.withResolvers<void>();
   const watchers = new Set<() => void>();
-  let rest: Buffer = EMPTY;
   let pings = 0;
-  let isFirst = role === "server";
+  let prefaceLeft = role === "server" ? PREFACE.length : 0;
 
+  const reader = new FrameReader(
+    {
+      onFrame(type, flags, stream, chunk, start, end) {
+        const fields = type === FrameType.HEADERS ? decoder.decode(chunk, start, end) : [];
+        const headers = fields.map(({ name, value }) => `${name}: ${value}`);
+        came.push({ type, flags, stream, payload: chunk.subarray(start, end), headers });
+        return true;
+      },
+    },
+    2 ** 24,
+  );
   near.on("data", (octets: Buffer) => {
-    let all = Buffer.concat([rest, octets]);
-    if (isFirst && all.length >= PREFACE.length) {
-      isFirst = false;
-      all = all.subarray(PREFACE.length);
-    }
-    const { frames, length } = isFirst ? { frames: [], length: 0 } : framesIn(all);
-    rest = all.subarray(length);
-    for (const each of frames) {
-      const headers = headerBlocksIn([each]).flatMap((block) =>
-        decoder.decode(block, 0, block.length).map(({ name, value }) => `${name}: ${value}`),
-      );
-      came.push({ ...each, headers });
-    }
+    const frames = octets.subarray(prefaceLeft);
+    prefaceLeft -= octets.length - frames.length;
+    // What is passed on may not be written to again, and the other side writes into its buffer again.
+    reader.push(Buffer.from(frames));
     for (const look of [...watchers]) look();
   });
   near.on("end", ended.resolve).on("close", ended.resolve).on("error", ended.resolve);
@@ -91,7 +97,7 @@ export function rawPeer(role: "client" | "server" | "silent"): RawPeer {
         return { name: field.slice(0, at), value: field.slice(at + 2) };
       });
       const out = Buffer.alloc(encoder.bound(pairs));
-      const flags = FrameFlag.END_HEADERS | (isEnd ? FrameFlag.END_STREAM : 0);
+      const flags = Flag.END_HEADERS | (isEnd ? Flag.END_STREAM : 0);
       return frame(FrameType.HEADERS, flags, stream, out.subarray(0, encoder.encode(pairs, out, 0)));
     },
     next,
@@ -101,7 +107,7 @@ export function rawPeer(role: "client" | "server" | "silent"): RawPeer {
       near.write(frame(FrameType.PING, 0, 0, payload));
       for (;;) {
         const pong = await next(FrameType.PING);
-        if (pong.flags & FrameFlag.ACK && pong.payload.equals(payload)) return;
+        if (pong.flags & Flag.ACK && pong.payload.equals(payload)) return;
       }
     },
     end: () => void near.end(),
@@ -110,6 +116,14 @@ export function rawPeer(role: "client" | "server" | "silent"): RawPeer {
   if (role === "client") peer.send(PREFACE);
   if (role !== "silent") peer.send(frame(FrameType.SETTINGS, 0, 0, EMPTY));
   return peer;
+}
+
+/** The octets of a frame, whatever it means. */
+export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
+  const out = Buffer.alloc(FRAME_HEAD_BYTES + payload.length);
+  writeFrameHead(out, 0, payload.length, type, flags, stream);
+  out.set(payload, FRAME_HEAD_BYTES);
+  return out;
 }
 
 /** The four octets of a number, as RST_STREAM and WINDOW_UPDATE have them. */

@@ -1,12 +1,11 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { type GrpcServer, type GrpcServerOptions, grpcServer } from "../grpc/server.ts";
-import { type GrpcTransportOptions, grpcTransport } from "../grpc/transport.ts";
 import { Client } from "../http2/client.ts";
-import { FrameType } from "../http2/frame.ts";
+import { Flag, FrameType } from "../http2/frame.ts";
+import { type CameFrame, frame, type RawPeer, rawPeer } from "../http2/raw-peer.ts";
 import { ServerConnection } from "../http2/server-connection.ts";
 import { Unheard } from "../http2/unheard.ts";
-import { FrameFlag, frame } from "./http2-frames.ts";
-import { type CameFrame, type RawPeer, rawPeer } from "./raw-peer.ts";
+import { type GrpcServer, type GrpcServerOptions, grpcServer } from "./server.ts";
+import { type GrpcTransportOptions, grpcTransport } from "./transport.ts";
 
 /** What a call of a method begins with. */
 export const callHeaders = (path: string): readonly string[] => [
@@ -31,7 +30,7 @@ export function message(stream: number, bytes: Uint8Array, isEnd = false, flags 
 
 /** DATA with these octets. */
 export function data(stream: number, octets: Uint8Array, isEnd = false): Buffer {
-  return frame(FrameType.DATA, isEnd ? FrameFlag.END_STREAM : 0, stream, Buffer.from(octets));
+  return frame(FrameType.DATA, isEnd ? Flag.END_STREAM : 0, stream, Buffer.from(octets));
 }
 
 /** A transport, and the server that it speaks with, which says what a test wants it to say. */

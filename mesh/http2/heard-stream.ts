@@ -1,7 +1,7 @@
-import { ClientStream } from "../http2/client.ts";
-import type { ClientConnection } from "../http2/client-connection.ts";
-import type { HeaderField } from "../http2/hpack/header-field.ts";
-import type { StreamError } from "../http2/http2-error.ts";
+import { ClientStream } from "./client.ts";
+import type { ClientConnection } from "./client-connection.ts";
+import type { HeaderField } from "./hpack/header-field.ts";
+import type { StreamError } from "./http2-error.ts";
 
 /** What a client says unless a test says otherwise. */
 export const REQUEST: readonly string[] = [
