@@ -106,7 +106,7 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
 
   /** Throws INTERNAL for a header that gRPC cannot carry; then it has not begun. */
   protected beginAnswer(header: Headers | undefined, compression: Compression): void {
-    if (this.#hasBegunAnswer) return;
+    if (this.#hasBegunAnswer || this.isAnswered) return;
     this.#sendHead(compression, header && toFields(header));
   }
 

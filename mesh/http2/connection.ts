@@ -261,7 +261,12 @@ export abstract class Connection implements FrameEvents {
 
   /** Tells a peer that does not end by itself that nobody reads what it sends, which is no error (RFC 9113, section 8.1). */
   stopReading(stream: Stream): void {
-    if (!stream.isRemoteEnded) this.clock.after(READ_WITHIN_MS, () => stream.reset(ErrorCode.NO_ERROR));
+    if (stream.isRemoteEnded || !stream.isOpen) return;
+    this.clock.after(READ_WITHIN_MS, () => {
+      // What waits for the peer's window has to leave before.
+      if (stream.isLocalEnded) stream.reset(ErrorCode.NO_ERROR);
+      else this.stopReading(stream);
+    });
   }
 
   returnWindow(stream: Stream, bytes: number): void {

@@ -74,6 +74,10 @@ export class ServerConnection extends Connection {
     this.#within("headers", () => this.isWithinHeaders);
   }
 
+  protected override onPeerSettings(): void {
+    this.#stopWaiting();
+  }
+
   protected override onEnded(): void {
     this.#stopWaiting();
     this.#stopDraining();
@@ -88,7 +92,6 @@ export class ServerConnection extends Connection {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2");
     }
     this.#preface += part.length;
-    if (this.#preface === PREFACE.length) this.#stopWaiting();
     return chunk.subarray(part.length);
   }
 
