@@ -7,7 +7,7 @@ import { sendMessages } from "./outgoing-messages.ts";
 /** A stream that keeps what is sent, and has room as the test says. */
 function sending() {
   const sent: [number[], string][] = [];
-  const state = { isOpen: true, hasRoom: true };
+  const state = { isOpen: true, isOver: false, hasRoom: true };
   const stream = new HeardStream();
   Object.defineProperty(stream, "isOpen", { get: () => state.isOpen });
   stream.send = (prefix, body) => {
@@ -18,6 +18,7 @@ function sending() {
   const waits: string[] = [];
   const options = {
     compression: identity,
+    isOver: () => state.isOver,
     serialize: (message: string) => Buffer.from(message),
     whenDrained: () => {
       waits.push("waits");
@@ -49,7 +50,7 @@ test("the next is asked for when the one before has left", async () => {
   expect(asked).toEqual(["a", "b"]);
 });
 
-test.each(["isOpen", "isLocalEnded"] as const)(
+test.each(["isOpen", "isLocalEnded", "isOver"] as const)(
   "nothing is sent after the stream is over (%s)",
   async (how) => {
     const { stream, sent, state, options } = sending();
@@ -58,6 +59,7 @@ test.each(["isOpen", "isLocalEnded"] as const)(
       try {
         yield "a";
         if (how === "isOpen") state.isOpen = false;
+        else if (how === "isOver") state.isOver = true;
         else stream.isLocalEnded = true;
         yield "b";
         yield "c";

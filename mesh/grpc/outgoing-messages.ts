@@ -7,21 +7,23 @@ import { envelopeHead } from "./envelope-head.ts";
 export interface OutgoingOptions<T> {
   readonly compression: Compression;
   readonly serialize: (message: T) => Uint8Array;
+  /** Nobody wants more. */
+  readonly isOver: () => boolean;
   /** Resolves when what waits has left, or the stream is over. */
   readonly whenDrained: () => Promise<void>;
 }
 
 /**
  * Sends messages as they come. The next is asked for only when the one before has left this process: the peer's window
- * bounds what is held. Ends early when the stream is over, or this side of it.
+ * bounds what is held. Ends early when the stream is over.
  */
 export async function sendMessages<T>(
   stream: Stream,
   messages: AsyncIterable<T>,
-  { compression, serialize, whenDrained }: OutgoingOptions<T>,
+  { compression, isOver, serialize, whenDrained }: OutgoingOptions<T>,
 ): Promise<void> {
   for await (const message of messages) {
-    if (!stream.isOpen || stream.isLocalEnded) return;
+    if (!stream.isOpen || stream.isLocalEnded || isOver()) return;
     const plain = serialize(message);
     const bytes = compression === identity ? plain : await compression.compress(plain);
     const hasLeft = stream.send(

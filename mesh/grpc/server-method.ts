@@ -4,6 +4,7 @@ import {
   type DescMethod,
   type DescService,
   type MessageInitShape,
+  type MessageShape,
 } from "@bufbuild/protobuf";
 import {
   Code,
@@ -20,6 +21,7 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { CallContext } from "./call-context.ts";
+import { CreatedMessages } from "./created-messages.ts";
 import { CALL, type CallOfRequest, whole } from "./server-request.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -106,24 +108,27 @@ async function invokeStream(
   return context.answers(messagesOf(spec, request, context));
 }
 
-async function* messagesOf(spec: MethodImplSpec, request: StreamRequest, context: HandlerContext) {
-  const { output } = spec.method;
+function messagesOf(
+  spec: MethodImplSpec,
+  request: StreamRequest,
+  context: HandlerContext,
+): AsyncIterable<MessageShape<DescMessage>> {
+  const { message } = request;
+  const { method } = spec;
   switch (spec.kind) {
     case "unary":
-      throw new Error(`${spec.method.name} does not stream`);
+      throw new Error(`${method.name} does not stream`);
     case "client_streaming":
-      yield create(output, await spec.impl(request.message, context));
-      break;
+      return answerOf(method.output, () => spec.impl(message, context));
     case "server_streaming":
-      yield* created(output, spec.impl(await only(request.message, spec.method), context));
-      break;
+      return new CreatedMessages(method.output, async () => spec.impl(await only(message, method), context));
     case "bidi_streaming":
-      yield* created(output, spec.impl(request.message, context));
+      return new CreatedMessages(method.output, async () => spec.impl(message, context));
   }
 }
 
-async function* created<O extends DescMessage>(schema: O, inits: AsyncIterable<MessageInitShape<O>>) {
-  for await (const init of inits) yield create(schema, init);
+async function* answerOf<O extends DescMessage>(schema: O, handle: () => Promise<MessageInitShape<O>>) {
+  yield create(schema, await handle());
 }
 
 async function only<T>(messages: AsyncIterable<T>, method: DescMethod): Promise<T> {

@@ -51,19 +51,16 @@ export class ServerStreamingCall extends ServerCall {
     }
   }
 
-  async #sendAll(response: StreamResponse): Promise<void> {
+  #sendAll(response: StreamResponse): Promise<void> {
     const { compression } = this;
-    const call = this;
-    const answers = (async function* () {
-      for await (const message of response.message) {
-        if (call.isAnswered) return;
-        call.beginAnswer(response.header, compression);
-        yield message;
-      }
-    })();
-    await sendMessages(this, answers, {
+    return sendMessages(this, response.message, {
       compression,
-      serialize: (message) => this.serialize(message as never),
+      isOver: () => this.isAnswered,
+      serialize: (message) => {
+        const bytes = this.serialize(message);
+        this.beginAnswer(response.header, compression);
+        return bytes;
+      },
       whenDrained: () =>
         new Promise((resolve) => {
           this.#onDrain = resolve;

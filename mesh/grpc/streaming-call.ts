@@ -73,6 +73,7 @@ export class StreamingCall extends ClientStream {
     connection.open(this, method.headers(connection), false, fields);
     sendMessages(this, messages, {
       compression,
+      isOver: () => this.#isOver,
       serialize: (message) => method.request.serialize(message),
       whenDrained: () =>
         new Promise((resolve) => {
