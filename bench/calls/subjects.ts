@@ -28,7 +28,7 @@ export const SUBJECTS: readonly Subject[] = [
   peer("nestjs", "NestJS gRPC microservice"),
   peer("fastify", "fastify, undici, cockatiel (JSON)"),
   { ...peer("moleculer", "Moleculer over NATS, protections on (JSON)"), needsNats: true },
-  { name: BOTH_SIDES, title: "**Weft**, grpc-js transport", client: "weft/grpc", server: "weft/grpc" },
+  { name: BOTH_SIDES, title: "**Weft**", client: "weft/grpc", server: "weft/grpc" },
   {
     name: "weft-connect",
     title: "**Weft**, Connect transport",
@@ -37,7 +37,7 @@ export const SUBJECTS: readonly Subject[] = [
   },
   {
     name: "weft-observed",
-    title: "**Weft**, grpc-js transport, metrics and log lines",
+    title: "**Weft**, metrics and log lines",
     client: "weft/observed",
     server: "weft/observed",
   },
@@ -49,7 +49,7 @@ export const SUBJECTS: readonly Subject[] = [
   },
   {
     name: "weft-transport",
-    title: "the same transport without the stack, bare grpc-js server",
+    title: "its transport without the stack, bare grpc-js server",
     client: "weft/transport",
     server: "peers/grpc-js",
   },

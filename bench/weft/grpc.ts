@@ -18,7 +18,7 @@ export async function startServer(port: number): Promise<unknown> {
   });
 }
 
-/** The whole client stack over the grpc-js transport. */
+/** The whole client stack over gRPC. */
 export async function openClient(port: number): Promise<Call> {
   const target = openTarget({
     target: { scheme: "static", endpoints: [{ host: HOST, port }] },

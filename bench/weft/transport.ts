@@ -1,5 +1,5 @@
 import { createClient } from "@connectrpc/connect";
-import { grpcJsTransport } from "../../mesh/rpc/client/transport-grpc-js.ts";
+import { dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
 
@@ -8,7 +8,7 @@ export async function openClient(port: number): Promise<Call> {
   const endpoint = { host: HOST, port };
   const client = createClient(
     EchoService,
-    grpcJsTransport(endpoint, { interceptors: [], maxMessageBytes: 4_194_304 }),
+    dataPlaneOf().grpc(endpoint, { interceptors: [], maxMessageBytes: 4_194_304 }),
   );
   return async (text) => (await client.echo({ text }, { timeoutMs: TIMEOUT_MS })).text;
 }
