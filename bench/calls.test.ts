@@ -19,6 +19,6 @@ test("the benchmark of calls measures our client and our server, and prints its 
     "weft-client",
   ]);
   expect(stdout).toMatch(/^1\/1 {2}weft .*\d\/s/m);
-  expect(stdout).toMatch(/^\| \*\*Weft\*\*, grpc-js transport \| [\d,]+ \|/m);
+  expect(stdout).toMatch(/^\| \*\*Weft\*\* \| [\d,]+ \|/m);
   expect(stdout).toContain("a protected call beside bare grpc-js, to the same server, 20 B, 1 in flight");
 }, 120_000);

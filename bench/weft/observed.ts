@@ -36,7 +36,7 @@ export async function startServer(port: number): Promise<unknown> {
   });
 }
 
-/** The whole client stack over the grpc-js transport, with the metrics of a service by default. */
+/** The whole client stack over gRPC, with the metrics of a service by default. */
 export async function openClient(port: number): Promise<Call> {
   const target = openTarget(
     {

@@ -3,7 +3,7 @@ import { dataPlaneOf } from "../../mesh/rpc/data-planes.ts";
 import { EchoService, TIMEOUT_MS } from "../calls/contract.ts";
 import { type Call, HOST } from "../calls/peer.ts";
 
-/** The grpc-js transport with nothing above it. */
+/** The transport with nothing above it. */
 export async function openClient(port: number): Promise<Call> {
   const endpoint = { host: HOST, port };
   const client = createClient(
