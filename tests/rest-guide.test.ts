@@ -5,7 +5,7 @@ import { run } from "./commands.ts";
 import { asPattern, stepsOf } from "./guide.ts";
 import { openShop } from "./shop.ts";
 
-const guide = readFileSync(resolve(import.meta.dirname, "../docs/guides/rest.md"), "utf8");
+const guide = readFileSync(resolve(import.meta.dirname, "../docs/rest.md"), "utf8");
 const shop = await openShop();
 const steps = stepsOf(guide);
 
