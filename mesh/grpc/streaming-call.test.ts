@@ -147,7 +147,7 @@ test("an answer before the last question ends the questions", async () => {
   expect(messagesIn(peer().came)).toHaveLength(1);
 });
 
-test("a question that cannot be made ends the call with its error", async () => {
+test("a question that cannot be made ends the call, and its error is the cause", async () => {
   const { transport, peer } = transportToPeer();
   async function* questions() {
     yield {};
@@ -155,6 +155,6 @@ test("a question that cannot be made ends the call with its error", async () => 
   }
   const response = transport.stream(importProducts, undefined, undefined, undefined, questions());
   const { message: answers } = await response;
-  await expect(Array.fromAsync(answers)).rejects.toMatchObject({ rawMessage: "no more rows" });
+  await expect(Array.fromAsync(answers)).rejects.toMatchObject({ code: Code.Canceled, cause: { message: "no more rows" } });
   expect((await peer().next(FrameType.RST_STREAM)).payload).toEqual(uint32(ErrorCode.CANCEL));
 });

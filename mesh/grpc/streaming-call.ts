@@ -81,7 +81,7 @@ export class StreamingCall extends ClientStream {
         }),
     }).then(
       () => this.send(EMPTY, EMPTY, true),
-      (error) => this.#abandon(ConnectError.from(error)),
+      (error) => this.#abandon(unsaid(error)),
     );
   }
 
@@ -152,3 +152,10 @@ export class StreamingCall extends ClientStream {
 }
 
 const EMPTY = new Uint8Array(0);
+
+/** What a call ends with whose questions could not all be made: its server is told that nobody waits, and so is its caller. */
+function unsaid(error: unknown): ConnectError {
+  return error instanceof ConnectError
+    ? error
+    : new ConnectError("the questions ended with an error", Code.Canceled, undefined, undefined, error);
+}
