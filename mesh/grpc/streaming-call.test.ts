@@ -155,6 +155,9 @@ test("a question that cannot be made ends the call, and its error is the cause",
   }
   const response = transport.stream(importProducts, undefined, undefined, undefined, questions());
   const { message: answers } = await response;
-  await expect(Array.fromAsync(answers)).rejects.toMatchObject({ code: Code.Canceled, cause: { message: "no more rows" } });
+  await expect(Array.fromAsync(answers)).rejects.toMatchObject({
+    code: Code.Canceled,
+    cause: { message: "no more rows" },
+  });
   expect((await peer().next(FrameType.RST_STREAM)).payload).toEqual(uint32(ErrorCode.CANCEL));
 });
