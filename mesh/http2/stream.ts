@@ -49,8 +49,6 @@ export abstract class Stream {
   abstract onFailure(error: StreamError): void;
   /** All that had to wait has left, the end too. */
   onDrain(): void {}
-  /** Both sides have ended. */
-  onComplete(): void {}
 
   /** True while nobody has ended it before its time, and not both sides at it. */
   get isOpen(): boolean {
