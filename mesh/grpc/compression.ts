@@ -58,9 +58,6 @@ function tooLong(maxBytes: number): ConnectError {
 /** What the mesh understands, the preferred one first. */
 export const COMPRESSIONS: readonly Compression[] = [gzip];
 
-/** From how many bytes on a message is worth its compression. */
-export const MIN_COMPRESSED_BYTES = 1_024;
-
 /** `grpc-accept-encoding` for a peer that may use any of these. */
 export function acceptEncoding(available: readonly Compression[] = COMPRESSIONS): string {
   return available.map(({ name }) => name).join(",");
