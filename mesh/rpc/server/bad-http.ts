@@ -1,12 +1,6 @@
 import { METHODS, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** What Node says of it. */
-interface BadHttp extends NodeJS.ErrnoException {
-  /** What came last, if Node could not read it. */
-  readonly rawPacket?: Buffer;
-}
-
 interface Refusal {
   readonly status: number;
   readonly why: string;
@@ -22,11 +16,10 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 
 /**
  * Answers what came instead of a request of HTTP/1.1, and closes the connection: what comes next on it could be anything.
- * Nothing is said if an answer has begun, nor to who speaks no HTTP at all and would not read it (RFC 9113, section 3.4, wants
- * that connection closed).
+ * Where none can be read, because another one has begun or HTTP is not spoken there, nothing is said.
  */
-export function answerBadHttp(error: BadHttp, socket: Duplex, hasBegun: boolean): void {
-  if (!socket.writable || hasBegun || error.code === "ECONNRESET" || isNoHttp(error.rawPacket)) {
+export function answerBadHttp(error: NodeJS.ErrnoException, socket: Duplex, canRead: boolean): void {
+  if (!socket.writable || !canRead || error.code === "ECONNRESET") {
     socket.destroy();
     return;
   }
@@ -44,9 +37,12 @@ export function answerBadHttp(error: BadHttp, socket: Duplex, hasBegun: boolean)
   socket.end(lines.join("\r\n"), () => socket.destroy());
 }
 
-/** True for a first line that begins with no method and names no HTTP: a preface that is none, TLS, another protocol. */
-function isNoHttp(packet: Buffer | undefined): boolean {
-  const [line = ""] = packet?.toString("latin1").split("\n", 1) ?? [];
+/**
+ * True for the first bytes of a connection if they begin with no method and name no HTTP: a preface that is none (RFC 9113,
+ * section 3.4, wants it closed), TLS, another protocol.
+ */
+export function isNoHttp(firstBytes: Buffer): boolean {
+  const [line = ""] = firstBytes.toString("latin1").split("\n", 1);
   const [method = ""] = line.trim().split(/\s/, 1);
   return method !== "" && !METHODS.includes(method.toUpperCase()) && !line.includes("HTTP");
 }

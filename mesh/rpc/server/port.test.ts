@@ -81,6 +81,17 @@ test.each([
   expect(await answer).toBe("");
 });
 
+test("a body that HTTP cannot read is answered, though the bytes that it comes in alone would be no HTTP", async () => {
+  const came = Promise.withResolvers<void>();
+  const { port } = await listening(() => came.resolve());
+  const socket = connected(port);
+  const answer = text(socket);
+  socket.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await came.promise;
+  socket.write("zz\r\n{}\r\n0\r\n\r\n");
+  expect(await answer).toMatch(/^HTTP\/1\.1 400 /);
+});
+
 test.each(["", "P", "PRI * HTTP/2"])("a connection that says '%s' and no more is closed", async (said) => {
   const { port } = await listening(sayVersion, { firstBytesWithinMs: 20 });
   const socket = connected(port);

@@ -1,9 +1,10 @@
 import * as http from "node:http";
 import type * as http2 from "node:http2";
 import * as net from "node:net";
+import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { type Clock, MAX_TIMER_MS, systemClock } from "../../core/clock.ts";
-import { answerBadHttp } from "./bad-http.ts";
+import { answerBadHttp, isNoHttp } from "./bad-http.ts";
 import { type ConnectionAgeOptions, connectionAge } from "./connection-age.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import { nodeHttp2 } from "./http2-node.ts";
@@ -80,9 +81,10 @@ export async function listen(
       handler(request, response);
     },
   );
+  const strangers = new WeakSet<Duplex>();
   h1.on("clientError", (error, socket) => {
     const hasBegun = [...answering].some((each) => each.socket === socket && each.headersSent);
-    answerBadHttp(error, socket, hasBegun);
+    answerBadHttp(error, socket, !hasBegun && !strangers.has(socket));
   });
   // Never listens itself, so it is told to begin watching for slow requests.
   h1.emit("listening");
@@ -105,6 +107,7 @@ export async function listen(
     firstBytes(socket, firstBytesWithinMs, saysNothing, (isHttp2, seen) => {
       undecided.delete(socket);
       if (isHttp2) return h2.take(socket, seen);
+      if (isNoHttp(seen)) strangers.add(socket);
       age.begin(socket);
       socket.pause();
       socket.unshift(seen);
