@@ -115,12 +115,15 @@ tools: $(INSTALLED) ## Install grpcurl and nats-server into .tools/
 PEERS := bench/node_modules/.package-lock.json
 
 .PHONY: bench
-bench: setup $(PEERS) ## Measure calls beside peers, in turn, some ten minutes
+bench: bench-calls bench-data-plane ## Measure calls, then the data plane, beside peers, in turn, some forty minutes
+
+.PHONY: bench-calls
+bench-calls: setup $(PEERS) ## Measure calls and the costs of their protections beside peers, some ten minutes
 	@tsc --project bench
 	@node bench/calls.ts
 
 .PHONY: bench-data-plane
-bench-data-plane: setup $(PEERS) ## Measure calls, streams and connections of the data plane beside peers, in turn, some twenty minutes
+bench-data-plane: setup $(PEERS) ## Measure calls, streams and connections of the data plane beside peers, also under attack, some thirty minutes
 	@tsc --project bench
 	@node bench/data-plane.ts
 

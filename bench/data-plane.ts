@@ -7,16 +7,17 @@ import { findNatsServer, startNats } from "../tools/local/nats-server.ts";
 import type { OwnServer } from "../tools/local/own-server.ts";
 import { freePort } from "../tools/local/ports.ts";
 import type { PairMeasured } from "./calls/pair.ts";
-import { CASES, IDLE } from "./data-plane/cases.ts";
+import { ATTACKS } from "./data-plane/attacks.ts";
+import { ATTACK, CASES, IDLE } from "./data-plane/cases.ts";
 import { MAX_BYTES } from "./data-plane/contract.ts";
-import { type IdleMeasured, startPair } from "./data-plane/pair.ts";
+import { type AttackMeasured, type IdleMeasured, startPair } from "./data-plane/pair.ts";
 import { report } from "./data-plane/report.ts";
 import type { Entry } from "./data-plane/results.ts";
 import { BASE, missingFile, SUBJECTS, type Subject } from "./data-plane/subjects.ts";
 import { installed, load, machine } from "./machine.ts";
 
 const names = SUBJECTS.map(({ name }) => name);
-const caseNames = [...CASES.map(({ name }) => name), IDLE];
+const caseNames = [...CASES.map(({ name }) => name), IDLE, ATTACK];
 
 const { values } = parseArgs({
   options: {
@@ -29,8 +30,8 @@ const { values } = parseArgs({
   },
 });
 if (values.help) {
-  console.log(`Measures the data plane: unary calls, streams, connections and idle streams, of peers and of Weft in turn, client
-and server in processes of their own.
+  console.log(`Measures the data plane: unary calls, streams, connections, idle streams, and calls beside an attack, of peers and of
+Weft in turn, client and server in processes of their own.
 
   --rounds N      rounds, of which the medians count (3)
   --seconds N     length of a case (2)
@@ -70,6 +71,7 @@ const RESULTS = join(HERE, "results", "data-plane.md");
 
 const calls: Entry<PairMeasured>[] = [];
 const idle: Entry<IdleMeasured>[] = [];
+const attacks: Entry<AttackMeasured>[] = [];
 const circumstances = { machine: machine(), load: load(), date: new Date(), rounds, seconds };
 console.log(`${circumstances.machine}; load ${circumstances.load}`);
 console.log(
@@ -88,6 +90,7 @@ try {
       const failed = (error: unknown) => say(`failed: ${error}`);
       if (cases.length > 0) await measure(subject, round, natsPort, say).catch(failed);
       if (wantsCase(IDLE)) await hold(subject, round, natsPort, say).catch(failed);
+      if (wantsCase(ATTACK) && subject.isAttacked) await beAttacked(subject, round, say).catch(failed);
     }
   }
 } finally {
@@ -95,7 +98,7 @@ try {
   rmSync(dataDir, { recursive: true, force: true });
 }
 
-const page = report({ calls, idle }, { ...circumstances, versions: versions() });
+const page = report({ calls, idle, attacks }, { ...circumstances, versions: versions() });
 console.log(`\n${page}`);
 if (values.only.length === 0 && values.case.length === 0 && !profileDir) {
   mkdirSync(join(HERE, "results"), { recursive: true });
@@ -145,6 +148,25 @@ async function hold(subject: Subject, round: number, natsPort: number | undefine
   );
 }
 
+/** Calls beside each attack, in new processes, since what an attack leaves behind is its own. */
+async function beAttacked(subject: Subject, round: number, say: Say): Promise<void> {
+  for (const name of ["", ...ATTACKS.map((attack) => attack.name)]) {
+    await using pair = await startPair(subject, { natsPort: undefined, profileDir });
+    await pair.attacked(undefined, warmUpMs);
+    try {
+      const measured = await pair.attacked(name || undefined, seconds * 1_000);
+      attacks.push({ round, subject: subject.name, case: name, measured });
+      const { perSecond, p99Ms, failed, cutOff, error } = measured;
+      const how = failed > 0 ? ` (${failed} failed: ${error})` : "";
+      say(
+        `${ATTACK.padEnd(14)} ${name || "nobody"}: ${Math.round(perSecond)} calls/s, p99 ${p99Ms.toFixed(1)} ms, cut off ${cutOff} times${how}`,
+      );
+    } catch (error) {
+      say(`${ATTACK} ${name} failed: ${error}`);
+    }
+  }
+}
+
 async function beginNats(): Promise<number> {
   const say = (line: string) => console.log(line);
   const binary = await findNatsServer({ toolsDir: join(HERE, "..", ".tools"), log: say });
@@ -158,7 +180,9 @@ async function beginNats(): Promise<number> {
 
 function estimatedSeconds(): number {
   const perSubject = 1.5 + cases.length * (warmUpMs / 1_000 + seconds) + (wantsCase(IDLE) ? 4 : 0);
-  return rounds * subjects.length * perSubject;
+  const attacked = wantsCase(ATTACK) ? subjects.filter(({ isAttacked }) => isAttacked).length : 0;
+  const perAttack = 2.5 + warmUpMs / 1_000 + seconds;
+  return rounds * (subjects.length * perSubject + attacked * (ATTACKS.length + 1) * perAttack);
 }
 
 function assertKnown(asked: readonly string[], known: readonly string[]): void {

@@ -61,8 +61,8 @@ try {
   const rows: string[][] = [];
   for (let i = 1; i <= rounds; i++) {
     for (const [kind, wait, who] of kinds) {
-      const { orders, failed, perSecond, p50Ms, p99Ms } = await round(seconds, wait, who);
-      rows.push([kind, ...[i, orders, failed, perSecond, p50Ms, p99Ms].map(String)]);
+      const { orders, failed, perSecond, p50Ms, p99Ms, why } = await round(seconds, wait, who);
+      rows.push([kind, ...[i, orders, failed, perSecond, p50Ms, p99Ms, why].map(String)]);
       console.log(rows.at(-1)?.join("  "));
     }
   }
@@ -85,6 +85,7 @@ async function round(forSeconds: number, wait: boolean, who: typeof all) {
   const endMs = startMs + forSeconds * 1_000;
   let last = "";
   let failed = 0;
+  let why = "";
   await Promise.all(
     who.map(async ({ productId, paymentToken }) => {
       while (performance.now() < endMs) {
@@ -102,9 +103,14 @@ async function round(forSeconds: number, wait: boolean, who: typeof all) {
           .then(
             ({ order }) => {
               last = order?.orderId ?? "";
-              return !wait || order?.state === OrderState.CONFIRMED;
+              if (!wait || order?.state === OrderState.CONFIRMED) return true;
+              why ||= `state ${order?.state}`;
+              return false;
             },
-            () => false,
+            (error) => {
+              why ||= String(error);
+              return false;
+            },
           );
         if (paymentToken !== "tok_ok") continue;
         if (isGood) times.push(performance.now() - beforeMs);
@@ -126,13 +132,23 @@ async function round(forSeconds: number, wait: boolean, who: typeof all) {
     perSecond: Math.round(times.length / took),
     p50Ms: at(0.5),
     p99Ms: at(0.99),
+    why,
   };
 }
 
 /** The rounds as a page of Markdown. */
 function report(rows: readonly (readonly string[])[], circumstances: string): string {
-  const head = ["PlaceOrder", "round", "orders", "failed", "orders/s", "p50 ms", "p99 ms"];
-  const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
+  const head = [
+    "PlaceOrder",
+    "round",
+    "orders",
+    "failed",
+    "orders/s",
+    "p50 ms",
+    "p99 ms",
+    "the first that failed",
+  ];
+  const rule = head.map((_, i) => (i === 0 || i === head.length - 1 ? "---" : "--:"));
   const byKind = rows.toSorted(([a = ""], [b = ""]) => kindsOf(rows).indexOf(a) - kindsOf(rows).indexOf(b));
   return [
     "# The order path",

@@ -83,8 +83,8 @@ function weftOnBothSides({ calls }: Results): string {
   });
   const fares = ratios.length > 0 ? `, and has ${ratios.join(", ")} of the calls of bare grpc-js` : "";
   return (
-    `A row of **Weft** by itself is Weft on both sides${fares}: most of that is the server's HTTP/2 and Connect (see the ` +
-    "rows of connect-node, and of one side alone). Its server's limit of calls at a time is held at its most, 200, where " +
+    `A row of **Weft** by itself is Weft on both sides${fares}: most of that is the data plane (see the rows of ` +
+    "one side alone). Its server's limit of calls at a time is held at its most, 200, where " +
     "a handler that does nothing would have it found lower: refusals are not what is measured here."
   );
 }

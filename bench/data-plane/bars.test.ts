@@ -20,7 +20,7 @@ test("every bar is of cases and subjects that there are", () => {
   const calls = SUBJECTS.flatMap(({ name }) =>
     CASES.map((of) => ({ round: 1, subject: name, case: of.name, measured: PLAIN })),
   );
-  const measured = bars({ calls, idle: [] }).map(({ measured }) => measured);
+  const measured = bars({ calls, idle: [], attacks: [] }).map(({ measured }) => measured);
   expect(measured).toEqual(Array(11).fill(1));
 });
 

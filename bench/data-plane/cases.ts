@@ -52,6 +52,9 @@ export const CASES: readonly Case[] = [
   },
 ];
 
+/** What somebody does who means well, beside an attack. */
+export const NEIGHBOUR: Case = unary("20 B", 4);
+
 function unary(size: Size, inFlight: number): Case {
   const name = `unary-${size.replace(" ", "").toLowerCase()}-${inFlight}`;
   const title = `unary, ${size}, ${inFlight} in flight`;
@@ -68,3 +71,6 @@ export const IDLE = "idle";
 
 /** How many of them. */
 export const IDLE_STREAMS = 10_000;
+
+/** A neighbour's calls under attack, in processes of their own: for `--case`. */
+export const ATTACK = "attack";

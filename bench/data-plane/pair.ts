@@ -4,7 +4,8 @@ import { freePorts } from "../../tools/local/ports.ts";
 import { answerOf, ask, startChild, stopChild } from "../calls/child-process.ts";
 import type { Measured } from "../calls/load.ts";
 import type { PairMeasured, PairOptions } from "../calls/pair.ts";
-import { IDLE_STREAMS } from "./cases.ts";
+import type { Attacked } from "./attacks.ts";
+import { IDLE_STREAMS, NEIGHBOUR } from "./cases.ts";
 import type { Question, Reply } from "./child.ts";
 import type { Held, Memory } from "./idle.ts";
 import type { Asked } from "./measure.ts";
@@ -16,7 +17,14 @@ export interface Pair extends AsyncDisposable {
   measure(asked: Asked): Promise<PairMeasured | undefined>;
   /** What open streams cost. Undefined if the client has none. */
   hold(): Promise<IdleMeasured | undefined>;
+  /** A neighbour's calls while somebody attacks the server in this way, or nobody does. */
+  attacked(attack: string | undefined, ms: number): Promise<AttackMeasured>;
 }
+
+/** A neighbour's calls, and what became of who attacked. */
+export interface AttackMeasured
+  extends Attacked,
+    Pick<Measured, "calls" | "failed" | "error" | "p50Ms" | "p99Ms" | "perSecond"> {}
 
 /** Open streams, and bytes of each process for each of them. */
 export interface IdleMeasured extends Held {
@@ -25,6 +33,9 @@ export interface IdleMeasured extends Held {
 }
 
 const CHILD = join(import.meta.dirname, "child.ts");
+const ATTACKER = join(import.meta.dirname, "attacker-child.ts");
+// So that the attack has begun when its neighbour begins, and has not ended before.
+const AROUND_MS = 300;
 // Enough for all code to be there that a stream needs.
 const FIRST_STREAMS = 200;
 
@@ -69,8 +80,28 @@ export async function startPair(subject: Subject, { natsPort, profileDir }: Pair
       })) as [Memory, Memory];
       return { ...held, client: clientEach, server: serverEach };
     },
+    async attacked(attack, ms) {
+      const calling = { case: NEIGHBOUR, ms };
+      if (attack === undefined) return { ...(await measuredOf(client, calling)), cutOff: 0, frames: 0 };
+      const attacker = startChild(ATTACKER, [attack, String(ports[0])]);
+      try {
+        await answerOf(attacker);
+        const attacking = ask(attacker, { ms: ms + 2 * AROUND_MS }) as Promise<Attacked>;
+        await new Promise((resolve) => setTimeout(resolve, AROUND_MS));
+        const measured = await measuredOf(client, calling);
+        return { ...measured, ...(await attacking) };
+      } finally {
+        await stopChild(attacker);
+      }
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+async function measuredOf(client: ChildProcess, asked: Asked): Promise<Measured> {
+  const measured = await answered<Measured>(client, asked);
+  if (!measured) throw new Error("a client without unary calls");
+  return measured;
 }
 
 async function cpuUs(child: ChildProcess): Promise<number> {

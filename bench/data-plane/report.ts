@@ -1,7 +1,8 @@
 import { spread } from "../calls/statistics.ts";
 import { table } from "../table.ts";
+import { ATTACKS } from "./attacks.ts";
 import { bars, holds } from "./bars.ts";
-import { CASES, type Case, IDLE, IDLE_STREAMS } from "./cases.ts";
+import { CASES, type Case, IDLE, IDLE_STREAMS, NEIGHBOUR } from "./cases.ts";
 import { TIMEOUT_MS } from "./contract.ts";
 import { medianOf, type Results, ratioOf, roundsOf } from "./results.ts";
 import { BASE, SUBJECTS } from "./subjects.ts";
@@ -35,6 +36,7 @@ export function report(results: Results, circumstances: Circumstances): string {
       .filter(({ rows }) => rows.length > 0)
       .map(({ of, rows }) => [`## ${capital(of.title)}`, table(headOf(of), rows)].join("\n\n")),
     ...idleSection(results),
+    ...attackSection(results),
     "## Bars",
     "They are for us to look at; no test fails by them.",
     barsTable(results),
@@ -98,6 +100,37 @@ function idleSection({ idle }: Results): string[] {
     "Bytes for each: what a new process grows by when streams are opened both ways on one connection, have carried one message " +
       "to and fro, and stay open; after garbage collection. The first of each two is of the whole process, the second of what " +
       "JavaScript knows of: its heap and its buffers. Who allows fewer has as many as it allows.",
+    table(head, rows),
+  ];
+}
+
+function attackSection({ attacks }: Results): string[] {
+  const rows = SUBJECTS.flatMap(({ name, title }) => {
+    const alone = roundsOf(attacks, { subject: name, case: "" });
+    if (alone.length === 0) return [];
+    return [{ name: "", title: "nobody" }, ...ATTACKS].map((attack) => {
+      const rounds = roundsOf(attacks, { subject: name, case: attack.name });
+      const { error } = rounds.find(({ measured }) => measured.error)?.measured ?? {};
+      return [
+        title,
+        attack.title,
+        whole(medianOf(rounds, ({ perSecond }) => perSecond)),
+        medianOf(rounds, ({ p50Ms }) => p50Ms).toFixed(2),
+        medianOf(rounds, ({ p99Ms }) => p99Ms).toFixed(2),
+        whole(rounds.reduce((sum, { measured }) => sum + measured.failed, 0)),
+        whole(medianOf(rounds, ({ frames }) => frames)),
+        whole(medianOf(rounds, ({ cutOff }) => cutOff)),
+        error ?? "",
+      ];
+    });
+  });
+  if (rows.length === 0) return [];
+  const head = ["", "attack", "calls/s", "p50 ms", "p99 ms", "failed", "attacker's frames", "cut off", ""];
+  return [
+    "## A neighbour under attack",
+    `The calls of a client that means well (${NEIGHBOUR.title}), while another process attacks the server on one connection after ` +
+      "the other, each until it is closed. Who attacks has a share of the processors too, so that what counts is how the " +
+      "servers differ. Those that failed are of all rounds.",
     table(head, rows),
   ];
 }

@@ -1,6 +1,6 @@
 import type { PairMeasured } from "../calls/pair.ts";
 import { median } from "../calls/statistics.ts";
-import type { IdleMeasured } from "./pair.ts";
+import type { AttackMeasured, IdleMeasured } from "./pair.ts";
 
 /** One case of one subject in one round. */
 export interface Entry<M> {
@@ -14,6 +14,8 @@ export interface Entry<M> {
 export interface Results {
   readonly calls: readonly Entry<PairMeasured>[];
   readonly idle: readonly Entry<IdleMeasured>[];
+  /** By the name of the attack; that of none is empty. */
+  readonly attacks: readonly Entry<AttackMeasured>[];
 }
 
 /** A case of a subject. */

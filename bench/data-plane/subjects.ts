@@ -13,6 +13,8 @@ export interface Subject {
   readonly needsNats?: boolean;
   /** On how many ports the server listens. Defaults to 1. */
   readonly endpoints?: number;
+  /** It can be attacked as a server of HTTP/2, with nothing else in its way. */
+  readonly isAttacked?: boolean;
 }
 
 /** What the others are compared with. */
@@ -25,13 +27,19 @@ const ENDPOINTS = 3;
 
 /** All that is measured, in the order of the report. */
 export const SUBJECTS: readonly Subject[] = [
-  peer("grpc-js", "bare grpc-js"),
-  peer("connect-grpc", "bare connect-node, gRPC"),
-  peer("node-http2", "bare node:http2, framing of gRPC"),
+  { ...peer("grpc-js", "bare grpc-js"), isAttacked: true },
+  { ...peer("connect-grpc", "bare connect-node, gRPC"), isAttacked: true },
+  { ...peer("node-http2", "bare node:http2, framing of gRPC"), isAttacked: true },
   peer("fastify", "bare fastify, undici (JSON)"),
   { ...peer("moleculer", "bare Moleculer over NATS (JSON)"), needsNats: true },
   peer("tcp-floor", "floor: protobuf with its length over TCP"),
-  { name: OURS, title: "**Weft**'s own transport", client: "weft/http2", server: "weft/http2" },
+  {
+    name: OURS,
+    title: "**Weft**'s own transport",
+    client: "weft/http2",
+    server: "weft/http2",
+    isAttacked: true,
+  },
   peer("fastify-cockatiel", "protected: fastify, undici, cockatiel (JSON)"),
   { ...peer("moleculer-protected", "protected: Moleculer over NATS (JSON)"), needsNats: true },
   {

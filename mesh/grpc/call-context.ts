@@ -7,7 +7,7 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
-import { parseTimeout } from "./timeout.ts";
+import { parseGrpcTimeout } from "../core/grpc-timeout.ts";
 
 /** What a handler says beside its messages. */
 export interface Said {
@@ -69,7 +69,7 @@ export class CallContext implements HandlerContext {
   get timeoutMs(): () => number | undefined {
     return () => {
       const allowed = this.#request.header.get("grpc-timeout");
-      const timeoutMs = allowed === null ? undefined : parseTimeout(allowed);
+      const timeoutMs = allowed === null ? undefined : parseGrpcTimeout(allowed);
       return timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - this.#begunMs);
     };
   }

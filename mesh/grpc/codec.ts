@@ -1,16 +1,16 @@
 import {
   type DescMessage,
-  fromBinary,
   fromJsonString,
   type MessageShape,
   type Registry,
   ScalarType,
-  toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { messageOf } from "../core/errors.ts";
 import type { Format } from "./content-type.ts";
+import { messageReader } from "./message-reader.ts";
+import { messageWriter } from "./message-writer.ts";
 
 /** Writes and reads the messages of one type. */
 export interface Codec<T extends DescMessage> {
@@ -54,17 +54,19 @@ function jsonCodecsWith(registry: Registry): Codecs {
 
 function binaryCodec<T extends DescMessage>(schema: T): Codec<T> {
   const keepsBytes = hasBytes(schema);
+  const write = messageWriter(schema);
+  const read = messageReader(schema);
   return {
     serialize(message) {
       try {
-        return toBinary(schema, message);
+        return write(message);
       } catch (error) {
         throw failure("serialize", error);
       }
     },
     parse(bytes) {
       try {
-        return fromBinary(schema, keepsBytes ? owned(bytes) : bytes);
+        return read(keepsBytes ? owned(bytes) : bytes);
       } catch (error) {
         throw failure("parse", error);
       }

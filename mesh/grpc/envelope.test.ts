@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { expect, test, vi } from "vitest";
-import { COMPRESSED, ENVELOPE_BYTES, EnvelopeReader, writeEnvelope } from "./envelope.ts";
+import { COMPRESSED, ENVELOPE_BYTES, EnvelopeReader } from "./envelope.ts";
 
 const MAX = 100_000;
 
@@ -213,21 +213,4 @@ test("who receives may close the reader, and gets no more", () => {
   const bytes = enveloped("a", "b");
   reader.push(bytes, 0, bytes.length);
   expect(texts).toEqual(["a"]);
-});
-
-test("a message is written as Connect writes it", () => {
-  for (const length of [0, 1, 255, 256, 65_536, 0x123456]) {
-    const message = Buffer.alloc(length, 7);
-    const out = Buffer.alloc(length + 8);
-    expect(writeEnvelope(out, 2, COMPRESSED, message)).toBe(length + 7);
-    expect(out.subarray(2, -1).equals(encodeEnvelope(COMPRESSED, message))).toBe(true);
-    expect([out[0], out[1], out.at(-1)]).toEqual([0, 0, 0]);
-  }
-});
-
-test("a message is written whole or not at all", () => {
-  const out = Buffer.alloc(9);
-  expect(() => writeEnvelope(out, 0, 1, Buffer.alloc(5, 7))).toThrow(RangeError);
-  expect(out.equals(Buffer.alloc(9))).toBe(true);
-  expect(writeEnvelope(out, 0, 1, Buffer.alloc(4, 7))).toBe(9);
 });

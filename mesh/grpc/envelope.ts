@@ -161,21 +161,3 @@ export class EnvelopeReader {
     this.#filled = 0;
   }
 }
-
-/**
- * Writes a message with its prefix into `out` at `offset`, and returns where it ends. Throws a RangeError, and writes
- * nothing, if there is no room.
- */
-export function writeEnvelope(out: Buffer, offset: number, flags: number, message: Uint8Array): number {
-  const length = message.length;
-  const end = offset + ENVELOPE_BYTES + length;
-  if (end > out.length)
-    throw new RangeError(`no room for ${end - offset} bytes at ${offset} of ${out.length}`);
-  out[offset] = flags;
-  out[offset + 1] = length >>> 24;
-  out[offset + 2] = length >>> 16;
-  out[offset + 3] = length >>> 8;
-  out[offset + 4] = length;
-  out.set(message, offset + ENVELOPE_BYTES);
-  return end;
-}

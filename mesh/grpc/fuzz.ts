@@ -2,10 +2,11 @@ import { isDeepStrictEqual } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { MAX_TIMER_MS } from "../core/clock.ts";
+import { formatGrpcTimeout, parseGrpcTimeout } from "../core/grpc-timeout.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
-import { EnvelopeReader, writeEnvelope } from "./envelope.ts";
+import { EnvelopeReader } from "./envelope.ts";
+import { envelopeHead } from "./envelope-head.ts";
 import { fromTrailers, toTrailers } from "./status.ts";
-import { formatTimeout, parseTimeout } from "./timeout.ts";
 
 /** What the cases of one run came to, so that a run which tried nothing is seen. */
 export interface FuzzTally {
@@ -128,9 +129,7 @@ function tryEnvelopes(dice: Dice, tally: FuzzTally): void {
 function anyStream(dice: Dice, maxBytes: number, maxFlag: number): Buffer {
   const parts = Array.from({ length: dice.below(6) }, () => {
     const message = Buffer.alloc(dice.below(dice.pick([1, 4, maxBytes + 1, maxBytes + 2])), dice.below(256));
-    const out = Buffer.alloc(5 + message.length);
-    writeEnvelope(out, 0, dice.below(maxFlag + 1), message);
-    return out;
+    return Buffer.concat([envelopeHead(dice.below(maxFlag + 1), message.length), message]);
   });
   const bytes = Buffer.concat(parts);
   if (dice.chance(0.3)) return bytes.subarray(0, dice.below(bytes.length + 1));
@@ -159,7 +158,7 @@ const UNIT_MS = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 } as
 function tryTimeouts(dice: Dice, tally: FuzzTally): void {
   const text = dice.text("0123456789", 9) + dice.text(dice.chance(0.8) ? "HMSmun" : "0HsX. -", 1);
   const [, digits, unit] = /^([0-9]{1,8})([HMSmun])$/.exec(text) ?? [];
-  const readMs = parseTimeout(text);
+  const readMs = parseGrpcTimeout(text);
   if (digits === undefined) {
     check(readMs === undefined, `${text} is read as ${readMs}`);
     tally.malformedTimeouts++;
@@ -169,8 +168,8 @@ function tryTimeouts(dice: Dice, tally: FuzzTally): void {
     tally.timeouts++;
   }
   const timeoutMs = (dice.below(2_000_000) - 1_000) * dice.pick([1e-4, 1e-3, 1, 777, 1e3, 1e6]);
-  const written = formatTimeout(timeoutMs);
-  const backMs = parseTimeout(written) ?? -1;
+  const written = formatGrpcTimeout(timeoutMs);
+  const backMs = parseGrpcTimeout(written) ?? -1;
   check(/^[0-9]{1,8}[HMSmu]$/.test(written), `${timeoutMs} ms are written ${written}`);
   check(backMs >= 0 && backMs <= Math.max(0, timeoutMs), `${timeoutMs} ms are written ${written}`);
 }

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { appendFields, findValue, lazyHeaders, toFields, toHeaders, toLegalFields } from "./metadata.ts";
+import { appendFields, findValue, toFields, toHeaders, toLegalFields } from "./metadata.ts";
 
 const pairs = (fields: ReturnType<typeof toFields>) => fields.map(({ name, value }) => [name, value]);
 
@@ -149,20 +149,4 @@ test("the first field of a name is found", () => {
   ];
   expect(findValue(fields, "a")).toBe("1");
   expect(findValue(fields, "b")).toBeUndefined();
-});
-
-test("headers are made when somebody looks, and once", () => {
-  let reads = 0;
-  const field = {
-    name: "a",
-    get value() {
-      reads++;
-      return "1";
-    },
-  };
-  const headers = lazyHeaders([field]);
-  expect(reads).toBe(0);
-  expect(headers.get().get("a")).toBe("1");
-  expect(headers.get()).toBe(headers.get());
-  expect(reads).toBe(1);
 });

@@ -136,24 +136,3 @@ export function findValue(fields: readonly HeaderField[], name: string): string 
   for (const field of fields) if (field.name === name) return field.value;
   return undefined;
 }
-
-/** Fields that become `Headers` when somebody looks: most calls pass without, and `Headers` are dear. */
-export class LazyHeaders {
-  readonly #fields: readonly HeaderField[];
-  #headers: Headers | undefined;
-
-  constructor(fields: readonly HeaderField[]) {
-    this.#fields = fields;
-  }
-
-  /** The same object each time. */
-  get(): Headers {
-    this.#headers ??= toHeaders(this.#fields);
-    return this.#headers;
-  }
-}
-
-/** The fields as {@link LazyHeaders}, which keep the list itself: it must not change afterwards. */
-export function lazyHeaders(fields: readonly HeaderField[]): LazyHeaders {
-  return new LazyHeaders(fields);
-}

@@ -1,6 +1,7 @@
 import type { DescMessage, MessageShape, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../core/clock.ts";
+import { parseGrpcTimeout } from "../core/grpc-timeout.ts";
 import { LazyAbort } from "../core/signal.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { HeaderTemplate } from "../http2/hpack/header-template.ts";
@@ -15,7 +16,6 @@ import { findValue, toFields, toHeaders, toLegalFields } from "./metadata.ts";
 import type { ServerMethod } from "./server-method.ts";
 import { type CallOfRequest, ServerRequest } from "./server-request.ts";
 import { toTrailers } from "./status.ts";
-import { parseTimeout } from "./timeout.ts";
 
 /** What the calls of a server have in common. */
 export interface ServerCallOptions {
@@ -69,11 +69,12 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
     this.#values = values;
   }
 
-  /** Answers at the deadline, whatever the handler does. */
+  /** Answers at the deadline, whatever the handler does. Safe to call twice. */
   protected watchDeadline(): void {
+    if (this.#timer || this.isAnswered) return;
     const said = findValue(this.fields, "grpc-timeout");
     if (said === undefined) return;
-    const timeoutMs = parseTimeout(said) ?? MAX_TIMER_MS;
+    const timeoutMs = parseGrpcTimeout(said) ?? MAX_TIMER_MS;
     this.#timer = setTimeout(() => this.leave(deadlineExceeded()), Math.min(timeoutMs, MAX_TIMER_MS));
   }
 

@@ -175,6 +175,22 @@ test("a timeout above what a timer can wait for is not over at once", async () =
   await peer.next(FrameType.DATA);
 });
 
+test.each([
+  ["a message without its end", (id: number) => message(id, asking("p1"))],
+  ["a part of a message", (id: number) => data(id, Buffer.from([0, 0, 0, 0, 9, 1]))],
+])("%s is answered at its deadline, also where interceptors keep those of handlers", async (_, part) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { peer, server } = serving(() => ({}), { leavesUnaryDeadlines: true });
+  peer.send(peer.headers(1, [...callHeaders(PATH), "grpc-timeout: 100m"]), part(1));
+  await peer.settled();
+  vi.advanceTimersByTime(99);
+  await peer.settled();
+  expect(peer.came.filter(({ type }) => type === FrameType.HEADERS)).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect((await peer.next(FrameType.HEADERS)).headers).toContain("grpc-status: 4");
+  expect(server.abandonedHandlers()).toBe(0);
+});
+
 test("a call that is answered in time leaves no timer", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const { peer, call } = serving(() => ({}));

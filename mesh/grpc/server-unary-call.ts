@@ -28,6 +28,8 @@ export class ServerUnaryCall extends ServerCall {
     else if (end > start) this.#gather(chunk, start, end);
     this.taken(end - start);
     if (isEnd) this.#begin();
+    // Most questions are whole at once, and then whoever handles them looks at the time.
+    else this.watchDeadline();
   }
 
   #gather(chunk: Buffer, start: number, end: number): void {

@@ -7,6 +7,7 @@ import {
   createContextValues,
   type Interceptor,
 } from "@connectrpc/connect";
+import { parseGrpcTimeout } from "../core/grpc-timeout.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { MessageHead } from "../http2/message-head.ts";
 import type { Stream } from "../http2/stream.ts";
@@ -18,7 +19,6 @@ import { type ServerCallOptions, toError } from "./server-call.ts";
 import { type ServerMethod, serverMethods } from "./server-method.ts";
 import { ServerStreamingCall } from "./server-streaming-call.ts";
 import { ServerUnaryCall } from "./server-unary-call.ts";
-import { parseTimeout } from "./timeout.ts";
 
 /** What a gRPC server needs. */
 export interface GrpcServerOptions {
@@ -86,7 +86,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
     const method = methods.get(head.path) ?? methods.get(head.path.split("?", 1)[0] as string);
     if (!method) return refused(new ConnectError(`${head.path} is not implemented`, Code.Unimplemented));
     const timeout = findValue(fields, "grpc-timeout");
-    if (timeout !== undefined && parseTimeout(timeout) === undefined) {
+    if (timeout !== undefined && parseGrpcTimeout(timeout) === undefined) {
       return refused(new ConnectError(`"${timeout}" is no grpc-timeout`, Code.InvalidArgument));
     }
     const compression = compressionOf(fields);

@@ -15,6 +15,7 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { formatGrpcTimeout } from "../core/grpc-timeout.ts";
 import type { LazyAbort } from "../core/signal.ts";
 import type { Client } from "../http2/client.ts";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
@@ -23,7 +24,6 @@ import { type Compression, identity } from "./compression.ts";
 import type { Format } from "./content-type.ts";
 import { type HeadersInit, toFields, toHeaders } from "./metadata.ts";
 import { StreamingCall } from "./streaming-call.ts";
-import { formatTimeout } from "./timeout.ts";
 import { UnaryCall } from "./unary-call.ts";
 import { WireMethod } from "./wire-method.ts";
 
@@ -176,7 +176,7 @@ export function grpcTransport(client: Client, options: GrpcTransportOptions): Tr
 }
 
 function timeoutField(timeoutMs: number): HeaderField {
-  return { name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "literal" };
+  return { name: "grpc-timeout", value: formatGrpcTimeout(timeoutMs), indexing: "literal" };
 }
 
 async function* messagesOf<I extends DescMessage>(

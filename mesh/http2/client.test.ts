@@ -244,17 +244,6 @@ test("close while it connects gives the socket up", async () => {
   await clock.whenSleeping(0);
 });
 
-test("drain lets what runs end", async () => {
-  const { client, open, start, peer } = reaching();
-  const running = start();
-  await open();
-  client.drain();
-  expect([running.isOpen, start().failure?.delivery]).toEqual([true, "NOT_SENT"]);
-  ended(peer(), 1);
-  await peer().ended;
-  expect(running.heard).toEqual([":status: 200", "END"]);
-});
-
 test("another event may say that the socket is there", async () => {
   const peer = rawPeer("server");
   const { start } = reaching({ connect: () => peer.socket, connected: "secureConnect" });

@@ -186,15 +186,6 @@ export class Client {
     this.#failWaiting("the client was closed");
     for (const connection of this.#connections) connection.destroy();
   }
-
-  /** Lets what runs end, and begins nothing more. */
-  drain(): void {
-    this.#isClosed = true;
-    this.#current = undefined;
-    this.#connecting?.destroy();
-    this.#failWaiting("the client was closed");
-    for (const connection of this.#connections) connection.drain();
-  }
 }
 
 function notSent(stream: ClientStream, message: string, cause?: Error): void {

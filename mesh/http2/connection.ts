@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { EndedStreams } from "./ended-streams.ts";
 import { ErrorCode, errorName } from "./error-code.ts";
-import { DEFAULT_MAX_FRAME_BYTES, DEFAULT_WINDOW_BYTES, Flag, FrameType, MAX_31_BITS } from "./frame.ts";
+import { DEFAULT_MAX_FRAME_BYTES, Flag, FrameType, MAX_31_BITS } from "./frame.ts";
 import { type FrameEvents, FrameParser } from "./frame-parser.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { type Allowance, type CutOff, type Guard, Guards } from "./guard.ts";
@@ -10,6 +11,7 @@ import type { HeaderField } from "./hpack/header-field.ts";
 import type { HeaderTemplate } from "./hpack/header-template.ts";
 import { ConnectionError, resetByPeer, StreamError } from "./http2-error.ts";
 import { type Headers, OutgoingFrames } from "./outgoing-frames.ts";
+import { ReceiveWindows } from "./receive-windows.ts";
 import { SendQueue } from "./send-queue.ts";
 import { applySettings, initialSettings, type OwnSettings, settingsPayload } from "./settings.ts";
 import type { Stream } from "./stream.ts";
@@ -42,8 +44,6 @@ const MAX_UNREAD_BYTES = 2 ** 20;
 const LINGER_MS = 1_000;
 /** How long a peer has to read an answer that came early: node:http2 throws away what it has not read when its stream is reset. */
 const READ_WITHIN_MS = 100;
-/** Streams that we ended first, whose late frames are nobody's fault. */
-const MAX_REMEMBERED = 1_000;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -70,16 +70,12 @@ export abstract class Connection implements FrameEvents {
   readonly #queue: SendQueue;
   readonly #guards: Guards;
   readonly #onGuard: ConnectionOptions["onGuard"];
-  readonly #streamWindowBytes: number;
-  readonly #connectionWindowBytes: number;
+  readonly #windows: ReceiveWindows;
   readonly #maxHeldBytes: number;
   readonly #held: HeldBytes;
   readonly #templates = new Map<unknown, HeaderTemplate>();
-  readonly #endedByUs = new Set<number>();
-  /** Of those that are not remembered any more, the last. */
-  #forgottenUpTo = 0;
-  #receiveWindow: number;
-  #takenBytes = 0;
+  /** Those whose late frames are nobody's fault. */
+  readonly #endedByUs = new EndedStreams();
   /** Streams that we have ended since the peer last ended one. */
   #answered = 0;
 
@@ -88,7 +84,7 @@ export abstract class Connection implements FrameEvents {
     own: Omit<OwnSettings, "initialWindowBytes" | "maxHeaderListBytes">,
     options: ConnectionOptions,
   ) {
-    const { streamWindowBytes = 262_144, connectionWindowBytes = 2 ** 22, maxHeldBytes = 2 ** 25 } = options;
+    const { streamWindowBytes = 262_144, maxHeldBytes = 2 ** 25 } = options;
     const { clock = systemClock, maxHeaderListBytes = 32_768, allowances = {}, onGuard } = options;
     this.#socket = socket;
     this.clock = clock;
@@ -104,17 +100,13 @@ export abstract class Connection implements FrameEvents {
     });
     this.#guards = new Guards(allowances, clock);
     this.#onGuard = onGuard;
-    this.#streamWindowBytes = streamWindowBytes;
-    this.#connectionWindowBytes = connectionWindowBytes;
-    this.#receiveWindow = Math.max(connectionWindowBytes, DEFAULT_WINDOW_BYTES);
     this.#maxHeldBytes = maxHeldBytes;
     this.#held = options.held ?? new HeldBytes(maxHeldBytes);
 
     this.writePreface();
     const settings = { ...own, initialWindowBytes: streamWindowBytes, maxHeaderListBytes };
     this.frames.frame(FrameType.SETTINGS, 0, 0, settingsPayload(settings));
-    const more = this.#receiveWindow - DEFAULT_WINDOW_BYTES;
-    if (more > 0) this.frames.windowUpdate(0, more);
+    this.#windows = new ReceiveWindows(this.frames, streamWindowBytes, options.connectionWindowBytes);
 
     socket.on("data", this.#read);
     socket.on("drain", this.#drained);
@@ -195,7 +187,7 @@ export abstract class Connection implements FrameEvents {
     stream.id = id;
     stream.connection = this;
     stream.sendWindow = this.peer.initialWindowBytes;
-    stream.receiveWindow = this.#streamWindowBytes;
+    this.#windows.open(stream);
     this.streams.set(id, stream);
   }
 
@@ -246,12 +238,6 @@ export abstract class Connection implements FrameEvents {
   #writeReset(streamId: number, code: number): void {
     this.frames.reset(streamId, code);
     this.#endedByUs.add(streamId);
-    if (this.#endedByUs.size <= MAX_REMEMBERED) return;
-    for (const oldest of this.#endedByUs) {
-      this.#endedByUs.delete(oldest);
-      this.#forgottenUpTo = Math.max(this.#forgottenUpTo, oldest);
-      break;
-    }
   }
 
   /** Does not take a stream that is not open yet. */
@@ -269,27 +255,14 @@ export abstract class Connection implements FrameEvents {
     });
   }
 
+  /** So much of it has been taken. */
   returnWindow(stream: Stream, bytes: number): void {
-    if (stream.isRemoteEnded) return;
-    const advanced = Math.min(stream.advancedBytes, bytes);
-    stream.advancedBytes -= advanced;
-    stream.takenBytes += bytes - advanced;
-    if (stream.takenBytes < this.#streamWindowBytes / 2) return;
-    this.#letSend(stream, stream.takenBytes);
-    stream.takenBytes = 0;
+    this.#windows.taken(stream, bytes);
   }
 
   /** Lets the peer send so many bytes at least, for what cannot be taken before it is whole. */
   widen(stream: Stream, bytes: number): void {
-    const missing = Math.min(bytes, MAX_31_BITS) - stream.receiveWindow;
-    if (missing <= 0 || stream.isRemoteEnded) return;
-    stream.advancedBytes += missing;
-    this.#letSend(stream, missing);
-  }
-
-  #letSend(stream: Stream, bytes: number): void {
-    this.frames.windowUpdate(stream.id, bytes);
-    stream.receiveWindow += bytes;
+    this.#windows.widen(stream, bytes);
   }
 
   #localEnded(stream: Stream): void {
@@ -382,7 +355,7 @@ export abstract class Connection implements FrameEvents {
     frameBytes: number,
     isEnd: boolean,
   ): void {
-    this.#takeFromConnection(frameBytes);
+    this.#windows.came(frameBytes);
     const stream = this.streams.get(streamId);
     if (!stream) {
       this.#onLate(streamId, "DATA");
@@ -401,28 +374,11 @@ export abstract class Connection implements FrameEvents {
   #dataProblem(stream: Stream, bytes: number, frameBytes: number, isEnd: boolean): number | undefined {
     if (stream.isRemoteEnded) return ErrorCode.STREAM_CLOSED;
     if (!stream.hasHeaders) return ErrorCode.PROTOCOL_ERROR;
-    stream.receiveWindow -= frameBytes;
-    if (stream.receiveWindow < 0) return ErrorCode.FLOW_CONTROL_ERROR;
+    if (!this.#windows.cameOn(stream, frameBytes)) return ErrorCode.FLOW_CONTROL_ERROR;
     if (stream.owedBytes < 0) return undefined;
     stream.owedBytes -= bytes;
     const isWrong = stream.owedBytes < 0 || (isEnd && stream.owedBytes > 0);
     return isWrong ? ErrorCode.PROTOCOL_ERROR : undefined;
-  }
-
-  /** The connection's window is for what comes in one turn: what is held longer, streams and `hold` bound. */
-  #takeFromConnection(bytes: number): void {
-    this.#receiveWindow -= bytes;
-    if (this.#receiveWindow < 0) {
-      throw new ConnectionError(
-        ErrorCode.FLOW_CONTROL_ERROR,
-        "more data than the connection's window allows",
-      );
-    }
-    this.#takenBytes += bytes;
-    if (this.#takenBytes < this.#connectionWindowBytes / 2) return;
-    this.frames.windowUpdate(0, this.#takenBytes);
-    this.#receiveWindow += this.#takenBytes;
-    this.#takenBytes = 0;
   }
 
   /** A frame for a stream that is not open. */
@@ -430,7 +386,7 @@ export abstract class Connection implements FrameEvents {
     if (this.isIdle(streamId)) {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `${what} on a stream that nobody began`);
     }
-    if (!this.#endedByUs.has(streamId) && streamId > this.#forgottenUpTo) {
+    if (!this.#endedByUs.mayHave(streamId)) {
       throw new ConnectionError(ErrorCode.STREAM_CLOSED, `${what} on a stream that has ended`);
     }
     this.guard("OTHER_FRAMES");

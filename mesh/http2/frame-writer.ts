@@ -9,6 +9,8 @@ const KEPT_BYTES = 65_536;
 export class FrameWriter {
   buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
   at = 0;
+  /** How often what was gathered has been given away: before and after that, `at` is not the same place. */
+  flushes = 0;
   #givenBytes = 0;
   readonly #socket: Duplex;
   #isScheduled = false;
@@ -53,6 +55,7 @@ export class FrameWriter {
     if (this.at === 0) return;
     const bytes = this.buffer.subarray(0, this.at);
     this.at = 0;
+    this.flushes++;
     if (this.#isClosed) return;
     this.#givenBytes += bytes.length;
     this.isFull = !this.#socket.write(bytes);

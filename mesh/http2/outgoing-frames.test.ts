@@ -35,6 +35,44 @@ test("each frame is as the RFC has it", () => {
   ]);
 });
 
+test("what a stream says in one turn is one frame, unless something else is said in between or it is too large", () => {
+  const { frames, written } = writing();
+  const say = (stream: number, bytes: number, isEnd = false) =>
+    frames.data(stream, Buffer.alloc(5, stream), Buffer.alloc(bytes - 5, stream), isEnd);
+  say(1, 10);
+  say(1, 20);
+  say(3, 10);
+  say(1, 30);
+  frames.windowUpdate(1, 1);
+  say(1, 40);
+  say(1, 16_340);
+  say(1, 10);
+  say(1, 6, true);
+  const seen = written();
+  expect(seen.map(({ type, flags, stream, payload }) => [type, flags, stream, payload.length])).toEqual([
+    [0, 0, 1, 30],
+    [0, 0, 3, 10],
+    [0, 0, 1, 30],
+    [8, 0, 1, 4],
+    [0, 0, 1, 16_380],
+    [0, 1, 1, 16],
+  ]);
+  for (const { type, stream, payload } of seen)
+    if (type === 0) expect(payload.every((byte) => byte === stream)).toBe(true);
+});
+
+test("what has been given to the socket takes no more", () => {
+  const { frames, written } = writing();
+  frames.data(1, Buffer.from("a"), Buffer.from("b"), false);
+  expect(written().map(({ payload }) => String(payload))).toEqual(["ab"]);
+  // As long as the first, so that it ends at the same place.
+  frames.data(3, Buffer.from("c"), Buffer.from("d"), false);
+  written();
+  frames.data(1, Buffer.from("e"), Buffer.from("f"), false);
+  frames.data(1, Buffer.from("g"), Buffer.from("h"), false);
+  expect(written().map(({ payload }) => String(payload))).toEqual(["efgh"]);
+});
+
 test("headers that are more than a frame go on in CONTINUATION, with END_STREAM on the first", () => {
   const { frames, written } = writing();
   const fields = [{ name: "x-long", value: "v".repeat(40_000) }];

@@ -19,6 +19,8 @@ export class OutgoingFrames {
   /** What the peer takes. */
   readonly #peer: Settings;
   #hasSaid = false;
+  /** The last frame of DATA: data of the same stream goes into it as long as it is here and nothing stands behind it. */
+  readonly #last = { streamId: 0, at: 0, end: 0, flushes: -1 };
 
   constructor(socket: Duplex, peer: Settings) {
     this.#writer = new FrameWriter(socket);
@@ -104,19 +106,43 @@ export class OutgoingFrames {
     }
   }
 
-  /** DATA, in two parts for who has something to set before it. */
+  /**
+   * DATA, in two parts for who has something to set before it. What is said on a stream one after the other in one turn is one
+   * frame: many small messages then cost their reader one.
+   */
   data(streamId: number, prefix: Uint8Array, body: Uint8Array, isEnd: boolean): void {
     this.#hasSaid = true;
     const writer = this.#writer;
     const bytes = prefix.length + body.length;
-    writer.reserve(FRAME_HEAD_BYTES + bytes);
-    const { at, buffer } = writer;
-    writeFrameHead(buffer, at, bytes, FrameType.DATA, isEnd ? Flag.END_STREAM : 0, streamId);
-    const start = at + FRAME_HEAD_BYTES;
+    const isMore = this.#takesMore(streamId, bytes);
+    if (!isMore) writer.reserve(FRAME_HEAD_BYTES + bytes);
+    const { buffer } = writer;
+    const at = isMore ? this.#last.at : writer.at;
+    const start = isMore ? writer.at : at + FRAME_HEAD_BYTES;
+    const end = start + bytes;
+    const flags = isEnd ? Flag.END_STREAM : 0;
+    writeFrameHead(buffer, at, end - at - FRAME_HEAD_BYTES, FrameType.DATA, flags, streamId);
     // It is a few bytes: a call out of JavaScript costs more.
     for (let i = 0; i < prefix.length; i++) buffer[start + i] = prefix[i] as number;
     buffer.set(body, start + prefix.length);
-    writer.at = start + bytes;
+    writer.at = end;
+    const last = this.#last;
+    last.streamId = streamId;
+    last.at = at;
+    last.end = end;
+    last.flushes = writer.flushes;
+  }
+
+  #takesMore(streamId: number, bytes: number): boolean {
+    const writer = this.#writer;
+    const last = this.#last;
+    return (
+      last.streamId === streamId &&
+      last.end === writer.at &&
+      last.flushes === writer.flushes &&
+      writer.at + bytes <= writer.buffer.length &&
+      writer.at + bytes - last.at - FRAME_HEAD_BYTES <= this.#peer.maxFrameBytes
+    );
   }
 
   /** DATA of so many bytes of what waits. */

@@ -11,7 +11,7 @@ import { type Tx, transaction } from "../../mesh/store/transaction.ts";
 import { contract } from "./contract.ts";
 import { consumeNaively } from "./naive-consumer.ts";
 import { recordEffect } from "./oracle.ts";
-import { POISON, readPlan } from "./plan.ts";
+import { POISON, READY, readPlan } from "./plan.ts";
 import { skewedClock } from "./skewed-clock.ts";
 
 // Handles the events, as each service does, or as a control does without the gate.
@@ -50,6 +50,7 @@ await runUntilStopped("consumer", async () => {
           clock: skewedClock(plan.clockSkewMs),
         })
       : consumeNaively({ ...common, hasInbox: plan.guard === "inbox", handle });
+  console.log(READY);
   return {
     async stop() {
       await running.stop();

@@ -22,6 +22,8 @@ export async function restartInTurn(stage: Stage): Promise<Figures> {
     ordersPerSecond: profile.ordersPerSecond / 4,
     goesOn: () => !isOver,
   });
+  await handledMore(system, 50);
+  const begunAt = systemClock.date();
   for (let turn = 0; turn < ROLLING_RESTARTS; turn++) {
     const consumer = system.consumers[turn % system.consumers.length];
     await handledMore(system, 50);
@@ -35,8 +37,18 @@ export async function restartInTurn(stage: Stage): Promise<Figures> {
     "given back": answers.givenBack,
     "taken back by the broker": answers.takenBack,
     "waited for in vain": answers.missed,
+    "longest gap s": await longestGapS(system, begunAt),
     "quiet after s": quietAfterS,
   };
+}
+
+/** The longest time from then on in which nobody handled anything, though events came. */
+async function longestGapS({ sql }: System, since: Date): Promise<number> {
+  const [row] = await sql<{ seconds: number }[]>`
+    SELECT coalesce(extract(epoch FROM max(gap)), 'NaN')::float8 AS seconds
+    FROM (SELECT at, at - lag(at) OVER (ORDER BY at) AS gap FROM effect) gaps
+    WHERE at > ${since} AND at - gap > ${since}`;
+  return row?.seconds ?? Number.NaN;
 }
 
 /** What the consumers answer the broker, as somebody hears who listens to the broker. */

@@ -1,14 +1,14 @@
 import { systemClock } from "../../mesh/core/clock.ts";
 import type { OwnServer } from "../../tools/local/own-server.ts";
 import { supervise } from "../../tools/local/supervise.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, READY } from "./plan.ts";
 
 /** A process that faults happen to. */
 export interface Part {
   readonly name: string;
   /** Kills it without a warning, and starts it again at once. */
   kill(): Promise<void>;
-  /** Asks it to end, waits until it has, and starts it again. */
+  /** Asks it to end, waits until it has, starts it again, and waits until it has begun, as a rolling restart does. */
   restart(): Promise<void>;
   /** Ends it without a warning until `start`. */
   halt(): Promise<void>;
@@ -32,6 +32,7 @@ export function startProcess(
 ): Part & { end(): Promise<void> } {
   let crashes = 0;
   let isWanted = true;
+  let begun = Promise.withResolvers<void>();
   const file = new URL(`./${program}-process.ts`, import.meta.url).pathname;
   const launch = () =>
     supervise({
@@ -39,6 +40,9 @@ export function startProcess(
       command: process.execPath,
       args: [file, JSON.stringify(plan())],
       env: { PATH: process.env.PATH ?? "" },
+      onLine(line) {
+        if (line === READY) begun.resolve();
+      },
       onExit: () => {
         if (isWanted) crashes++;
       },
@@ -64,7 +68,9 @@ export function startProcess(
     async restart() {
       isWanted = false;
       await supervised.stop(10_000);
+      begun = Promise.withResolvers();
       await start();
+      await begun.promise;
     },
     signal: (signal) => supervised.kill(signal),
     get crashes() {

@@ -28,6 +28,9 @@ export const POISON = {
   deadly: "deadly",
 } as const;
 
+/** What a process says when it has begun. */
+export const READY = "ready";
+
 /** The plan of this process. */
 export function readPlan(): Plan {
   return JSON.parse(process.argv[2] ?? "") as Plan;

@@ -11,8 +11,10 @@ import { openSystem, type Stage, type System } from "./stage.ts";
 
 const PERMANENT = 0.01;
 const TRANSIENT = 0.01;
-// Each takes a dozen processes with it.
-const DEADLY = 3;
+// Each takes ten processes with it.
+const DEADLY = 0.001;
+// While only deadly events are left, nothing is handled.
+const STILL_MS = 600_000;
 const REPLAYS_PER_SECOND = 500;
 const ALL = { consumer: contract.consumer, reason: "", type: "", key: "", since: undefined };
 const never = new AbortController().signal;
@@ -22,7 +24,8 @@ export async function survivePoison(stage: Stage): Promise<Figures> {
   const { profile, seed } = stage;
   await using system = await openSystem(stage);
   const chance = random(seed);
-  const deadly = new Set(Array.from({ length: DEADLY }, () => chance.below(profile.orders)));
+  const deadlyEvents = Math.ceil(profile.orders * EVENTS_PER_ORDER * DEADLY);
+  const deadly = new Set(Array.from({ length: deadlyEvents }, () => chance.below(profile.orders)));
   await system.produce({
     textOf(order, seq) {
       if (deadly.has(order)) return seq === 2 ? POISON.deadly : "";
@@ -31,7 +34,7 @@ export async function survivePoison(stage: Stage): Promise<Figures> {
       return drawn < PERMANENT + TRANSIENT ? POISON.transient : "";
     },
   });
-  const untilBuriedS = await system.untilQuiet();
+  const untilBuriedS = await system.untilQuiet(STILL_MS);
   const wrong = await wrongLetters(system);
   const buried = await system.verdict();
 
@@ -45,6 +48,7 @@ export async function survivePoison(stage: Stage): Promise<Figures> {
     ...mended,
     "dead-lettered": buried["dead-lettered"] ?? Number.NaN,
     "dead letters too few or too many": wrong,
+    "deadly events": deadly.size,
     "crashes of deadly events": buried.crashes ?? Number.NaN,
     replayed: letters,
     "left in the DLQ": left,

@@ -6,7 +6,7 @@ import { DEAD_LETTERS, eventStream } from "../../mesh/events/streams.ts";
 import { openNats } from "../../mesh/nats/connection.ts";
 import { connect } from "../../mesh/store/connect.ts";
 import { contract } from "./contract.ts";
-import { readPlan } from "./plan.ts";
+import { READY, readPlan } from "./plan.ts";
 import { skewedClock } from "./skewed-clock.ts";
 
 // Carries the outbox to the broker, as each service does, or as a control does that believes all that the broker says.
@@ -20,6 +20,7 @@ await runUntilStopped("relay", async () => {
   const relays = [eventStream(streamContract(contract.Moved)), DEAD_LETTERS].map((stream) =>
     startRelay({ sql, databaseUrl, nats, stream, log, clock, ...(audits ? {} : trustful) }),
   );
+  console.log(READY);
   return {
     async stop() {
       await Promise.all(relays.map((relay) => relay.stop()));

@@ -124,13 +124,13 @@ export const TRIALS: readonly Trial[] = [
   },
   {
     id: "F7",
-    what: "1 % of the events are refused, 1 % fail three times, three kill their process; then all is mended and replayed",
+    what: "1 % of the events are refused, 1 % fail three times, 0.1 % kill their process; then all is mended and replayed",
     expects: {
       ...ALWAYS,
       "dead letters too few or too many": NONE,
       "left in the DLQ": NONE,
-      // The process dies ten times of each deadly event, and its other events wait for it.
-      "buried after s": atMost(300),
+      // The process dies ten times of each deadly event and is away a little longer each time, while its other events wait.
+      "buried after s": atMost(1_800),
       "quiet after s": BOUNDED,
     },
     run: survivePoison,
@@ -139,8 +139,8 @@ export const TRIALS: readonly Trial[] = [
     id: "F8",
     what: "the consumers are restarted in order ten times",
     // Whatever a consumer does not finish it gives back, and what was on its way to one that is gone the broker takes back
-    // by itself: nothing waits until the broker's patience is over. How long that takes is a figure, of a busy machine too.
-    expects: { ...ALL_IS_WELL, "given back": SOME, "waited for in vain": NONE },
+    // by itself: nothing waits until the broker's patience is over, and the others go on. How far they are behind is a figure.
+    expects: { ...ALL_IS_WELL, "given back": SOME, "waited for in vain": NONE, "longest gap s": atMost(2) },
     run: restartInTurn,
   },
   {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { MAX_TIMER_MS } from "../../core/clock.ts";
-import { formatGrpcTimeout, readTimeoutMs } from "../../resilience/timeout-header.ts";
+import { formatGrpcTimeout } from "../../core/grpc-timeout.ts";
+import { readTimeoutMs } from "../../resilience/timeout-header.ts";
 
 /**
  * Lowers a timeout that no Node timer can keep: connect would turn it into 1 ms, and so a caller with much patience

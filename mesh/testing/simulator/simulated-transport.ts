@@ -7,7 +7,7 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
-import { formatGrpcTimeout } from "../../resilience/timeout-header.ts";
+import { formatGrpcTimeout } from "../../core/grpc-timeout.ts";
 import type { ClosableTransport } from "../../rpc/client/transport.ts";
 import type { SimulatedServer } from "./simulated-server.ts";
 

@@ -1,15 +1,13 @@
-import { MAX_TIMER_MS } from "../core/clock.ts";
-
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const SECOND_MS = 1_000;
 const MAX_AMOUNT = 99_999_999;
 
 /**
- * The milliseconds of a `grpc-timeout`, a fraction for microseconds and nanoseconds; undefined if it is no 1 to 8 digits
- * and a unit. Never more than a timer can wait: `1000H` is long, not at once.
+ * The milliseconds of a `grpc-timeout` (PROTOCOL-HTTP2), a fraction for microseconds and nanoseconds; undefined if it is no 1
+ * to 8 digits and a unit. That may be more than a timer can wait.
  */
-export function parseTimeout(value: string): number | undefined {
+export function parseGrpcTimeout(value: string): number | undefined {
   const digits = value.length - 1;
   if (digits < 1 || digits > 8) return undefined;
   let amount = 0;
@@ -20,13 +18,13 @@ export function parseTimeout(value: string): number | undefined {
   }
   switch (value[digits]) {
     case "m":
-      return Math.min(amount, MAX_TIMER_MS);
+      return amount;
     case "S":
-      return Math.min(amount * SECOND_MS, MAX_TIMER_MS);
+      return amount * SECOND_MS;
     case "M":
-      return Math.min(amount * MINUTE_MS, MAX_TIMER_MS);
+      return amount * MINUTE_MS;
     case "H":
-      return Math.min(amount * HOUR_MS, MAX_TIMER_MS);
+      return amount * HOUR_MS;
     case "u":
       return amount / 1_000;
     case "n":
@@ -41,7 +39,7 @@ export function parseTimeout(value: string): number | undefined {
  * them, or the finest whose number has 8 digits at most; below a millisecond in microseconds. Rounded down, so that no
  * server waits longer than its caller does. No time left, or none at all (NaN), is `0m`.
  */
-export function formatTimeout(timeoutMs: number): string {
+export function formatGrpcTimeout(timeoutMs: number): string {
   if (!(timeoutMs > 0)) return "0m";
   if (timeoutMs < 1) return `${Math.floor(timeoutMs * 1_000)}u`;
   const wholeMs = Math.floor(timeoutMs);
