@@ -40,7 +40,7 @@ export function messageReader<T extends DescMessage>(schema: T): (bytes: Uint8Ar
 }
 
 function fieldsReader(schema: DescMessage, known: Map<DescMessage, ReadFields>): ReadFields {
-  const readers = new Map<number, ReadField>();
+  const readers = new ReadersByTag();
   const read: ReadFields = (cursor, end) => {
     const message = create(schema);
     while (cursor.at < end) {
@@ -66,6 +66,21 @@ function fieldsReader(schema: DescMessage, known: Map<DescMessage, ReadFields>):
     }
   }
   return read;
+}
+
+/** Those with a tag of one byte, which most have, are found without a search. */
+class ReadersByTag {
+  readonly #few: (ReadField | undefined)[] = new Array(128).fill(undefined);
+  readonly #more = new Map<number, ReadField>();
+
+  get(tag: number): ReadField | undefined {
+    return tag < 128 ? this.#few[tag] : this.#more.get(tag);
+  }
+
+  set(tag: number, read: ReadField): void {
+    if (tag < 128) this.#few[tag] = read;
+    else this.#more.set(tag, read);
+  }
 }
 
 function packedReader(localName: string, readItem: (cursor: WireCursor) => Value): ReadField {

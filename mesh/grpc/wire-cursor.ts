@@ -1,6 +1,6 @@
 const EMPTY = new Uint8Array(0);
-/** Of longer texts a decoder makes more than a loop. */
-const MAX_LOOP_BYTES = 32;
+/** Up to here texts are put together from characters, which the engine keeps flat; up to there from a list of their codes. */
+const [MAX_JOINED_BYTES, MAX_LISTED_BYTES] = [12, 32];
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -101,18 +101,44 @@ export class WireCursor {
     const end = this.endOfDelimited();
     const start = this.at;
     this.at = end;
-    const { bytes } = this;
-    if (end - start <= MAX_LOOP_BYTES) {
-      const codes: number[] = [];
-      for (let i = start; i < end; i++) {
-        const byte = bytes[i] as number;
-        if (byte >= 0x80) return decoderOf(isStrict).decode(bytes.subarray(start, end));
-        codes.push(byte);
-      }
-      return String.fromCharCode.apply(String, codes);
-    }
-    return decoderOf(isStrict).decode(bytes.subarray(start, end));
+    const length = end - start;
+    const text =
+      length <= MAX_JOINED_BYTES
+        ? joined(this.bytes, start, end)
+        : length <= MAX_LISTED_BYTES
+          ? listed(this.bytes, start, end)
+          : undefined;
+    return text ?? decoderOf(isStrict).decode(this.bytes.subarray(start, end));
   }
+}
+
+/** The text of some bytes, if it is ASCII: for a few bytes it costs less than a call out of JavaScript. */
+function joined(bytes: Uint8Array, start: number, end: number): string | undefined {
+  let text = "";
+  let i = start;
+  for (; i + 4 <= end; i += 4) {
+    const [a, b] = [bytes[i] as number, bytes[i + 1] as number];
+    const [c, d] = [bytes[i + 2] as number, bytes[i + 3] as number];
+    if ((a | b | c | d) >= 0x80) return undefined;
+    text += String.fromCharCode(a, b, c, d);
+  }
+  for (; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte >= 0x80) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+/** The same for some more. */
+function listed(bytes: Uint8Array, start: number, end: number): string | undefined {
+  const codes = new Array<number>(end - start);
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte >= 0x80) return undefined;
+    codes[i - start] = byte;
+  }
+  return String.fromCharCode.apply(String, codes);
 }
 
 const GIVEN_UP = new Error("this is for somebody else to read");
