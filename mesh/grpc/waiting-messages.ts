@@ -10,7 +10,7 @@ export interface WaitingMessage {
 }
 
 /** How many wait at most: an object for each of a few bytes would be many times what the peer's window allows. */
-const MAX_WAITING = 256;
+const MAX_WAITING = 512;
 
 /**
  * The messages that came on a stream and that nobody has taken yet, in their order. What comes while messages wait that came

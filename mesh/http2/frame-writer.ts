@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 
-const KEPT_BYTES = 65_536;
+const KEPT_BYTES = 32_768;
 
 /**
  * Gathers all frames that are made in one turn of the event loop and gives them to the socket in one write: system calls
