@@ -53,7 +53,7 @@ test("what is larger than the buffer has one of its own, which is not kept", () 
   write(writer, "b".repeat(100_000));
   expect(writes.map(String)).toEqual(["a"]);
   writer.flush();
-  expect(writer.buffer.length).toBe(65_536);
+  expect(writer.buffer.length).toBe(32_768);
   expect(writer.pendingBytes).toBe(100_001);
 });
 
