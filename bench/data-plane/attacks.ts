@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { connect } from "node:net";
 import { FrameType, PREFACE } from "../../mesh/http2/frame.ts";
 import { HpackEncoder } from "../../mesh/http2/hpack/encoder.ts";
@@ -81,8 +80,11 @@ export async function attack({ opening, turn }: Attack, port: number, ms: number
     socket.on("error", () => {});
     socket.resume();
     let isOver = false;
-    const over = once(socket, "close").then(() => {
-      isOver = true;
+    const over = new Promise<void>((resolve) => {
+      socket.once("close", () => {
+        isOver = true;
+        resolve();
+      });
     });
     const encoder = new HpackEncoder();
     socket.write(

@@ -101,7 +101,8 @@ export async function startPair(subject: Subject, { natsPort, profileDir }: Pair
 async function measuredOf(client: ChildProcess, asked: Asked): Promise<Measured> {
   const measured = await answered<Measured>(client, asked);
   if (!measured) throw new Error("a client without unary calls");
-  return measured;
+  // Of no call there are no times, which JSON has no word for.
+  return measured.calls > 0 ? measured : { ...measured, p50Ms: Infinity, p99Ms: Infinity };
 }
 
 async function cpuUs(child: ChildProcess): Promise<number> {

@@ -115,8 +115,8 @@ function attackSection({ attacks }: Results): string[] {
         title,
         attack.title,
         whole(medianOf(rounds, ({ perSecond }) => perSecond)),
-        medianOf(rounds, ({ p50Ms }) => p50Ms).toFixed(2),
-        medianOf(rounds, ({ p99Ms }) => p99Ms).toFixed(2),
+        time(medianOf(rounds, ({ p50Ms }) => p50Ms)),
+        time(medianOf(rounds, ({ p99Ms }) => p99Ms)),
         whole(rounds.reduce((sum, { measured }) => sum + measured.failed, 0)),
         whole(medianOf(rounds, ({ frames }) => frames)),
         whole(medianOf(rounds, ({ cutOff }) => cutOff)),
@@ -143,6 +143,11 @@ function barsTable(results: Results): string {
     return [what, `${measured.toFixed(2)} x`, asked, holds(bar) ? "pass" : "**fail**"];
   });
   return table(["", "measured", "bar", ""], rows);
+}
+
+/** Infinity if no call was answered. */
+function time(ms: number): string {
+  return Number.isFinite(ms) ? ms.toFixed(2) : "never";
 }
 
 function whole(value: number): string {

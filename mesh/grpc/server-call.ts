@@ -199,7 +199,8 @@ const ACCEPT: HeaderField = { name: "grpc-accept-encoding", value: acceptEncodin
 const OK = Symbol("ok");
 /** Whatever else a caller writes is not worth remembering. */
 const USUAL_TYPES = new Set(["application/grpc", "application/grpc+proto", "application/grpc+json"]);
-const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
+/** What is left of a call ends with it: one error for all of them, since who ends many calls must not cost much. */
+export const ANSWERED = new ConnectError("the call has been answered", Code.Canceled);
 
 /** What is no error of ours says nothing to a caller. */
 export function toError(thrown: unknown): ConnectError {

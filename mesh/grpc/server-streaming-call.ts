@@ -1,11 +1,10 @@
-import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
+import type { ConnectError, StreamResponse } from "@connectrpc/connect";
 import type { HeaderField } from "../http2/hpack/header-field.ts";
 import type { StreamError } from "../http2/http2-error.ts";
-import { canceled } from "./call-error.ts";
 import { identity } from "./compression.ts";
 import { IncomingMessages } from "./incoming-messages.ts";
 import { sendMessages } from "./outgoing-messages.ts";
-import { ServerCall } from "./server-call.ts";
+import { ANSWERED, ServerCall } from "./server-call.ts";
 
 /** A call in which at least one side says more than one thing. Its handler begins when its headers have come. */
 export class ServerStreamingCall extends ServerCall {
@@ -46,7 +45,7 @@ export class ServerStreamingCall extends ServerCall {
       this.handlerEnded();
       this.fail(error);
     } finally {
-      messages.end(new ConnectError("the call has been answered", Code.Canceled));
+      messages.end(ANSWERED);
       messages.discard();
     }
   }
@@ -98,7 +97,7 @@ export class ServerStreamingCall extends ServerCall {
 
   override onFailure(error: StreamError): void {
     super.onFailure(error);
-    this.#messages?.end(canceled(error));
+    this.#messages?.end(this.ending.reason);
     this.onDrain();
   }
 }
