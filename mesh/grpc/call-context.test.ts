@@ -36,6 +36,8 @@ test("the time that is left is what the caller allowed, and none was allowed wit
   expect(left).toBeGreaterThan(0);
   expect(left).toBeLessThanOrEqual(5_000);
   expect(contextOf(new Headers({ "grpc-timeout": "0m" })).timeoutMs()).toBeLessThanOrEqual(0);
+  // A timer must be able to wait for it.
+  expect(contextOf(new Headers({ "grpc-timeout": "99999999H" })).timeoutMs()).toBeLessThan(2 ** 31);
 });
 
 test("headers that nobody looked at are not made", () => {

@@ -7,6 +7,7 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
+import { MAX_TIMER_MS } from "../core/clock.ts";
 import { parseGrpcTimeout } from "../core/grpc-timeout.ts";
 
 /** What a handler says beside its messages. */
@@ -70,7 +71,9 @@ export class CallContext implements HandlerContext {
     return () => {
       const allowed = this.#request.header.get("grpc-timeout");
       const timeoutMs = allowed === null ? undefined : parseGrpcTimeout(allowed);
-      return timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - this.#begunMs);
+      if (timeoutMs === undefined) return undefined;
+      // So that a timer can wait for it.
+      return Math.min(timeoutMs, MAX_TIMER_MS) - (performance.now() - this.#begunMs);
     };
   }
 

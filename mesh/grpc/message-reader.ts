@@ -20,6 +20,7 @@ type ReadFields = (cursor: WireCursor, end: number) => Value;
 /** Deeper ones are for the library, which has a limit. */
 const MAX_DEPTH = 50;
 
+const readersOf = new WeakMap<DescMessage, ReadFields>();
 const cursor = new WireCursor();
 
 /**
@@ -28,18 +29,22 @@ const cursor = new WireCursor();
  */
 export function messageReader<T extends DescMessage>(schema: T): (bytes: Uint8Array) => MessageShape<T> {
   if (!isPlain(schema)) return (bytes) => fromBinary(schema, bytes);
-  const read = fieldsReader(schema, new Map());
+  const read = fieldsReader(schema);
   return (bytes) => {
     cursor.begin(bytes);
     try {
       return read(cursor, bytes.length);
     } catch {
       return fromBinary(schema, bytes);
+    } finally {
+      cursor.end();
     }
   };
 }
 
-function fieldsReader(schema: DescMessage, known: Map<DescMessage, ReadFields>): ReadFields {
+function fieldsReader(schema: DescMessage): ReadFields {
+  const known = readersOf.get(schema);
+  if (known) return known;
   const readers = new ReadersByTag();
   const read: ReadFields = (cursor, end) => {
     const message = create(schema);
@@ -51,14 +56,14 @@ function fieldsReader(schema: DescMessage, known: Map<DescMessage, ReadFields>):
     if (cursor.at !== end) cursor.giveUp();
     return message;
   };
-  known.set(schema, read);
+  readersOf.set(schema, read);
   for (const field of schema.fields) {
     const tag = (wireType: WireType) => ((field.number << 3) | wireType) >>> 0;
     if (field.fieldKind !== "list") {
-      readers.set(tag(wireTypeOf(field)), singularReader(field, known));
+      readers.set(tag(wireTypeOf(field)), singularReader(field));
       continue;
     }
-    const readItem = valueReader(field, known);
+    const readItem = valueReader(field);
     const { localName } = field;
     readers.set(tag(wireTypeOf(field)), (message, cursor) => message[localName].push(readItem(cursor)));
     if (wireTypeOf(field) !== WireType.LengthDelimited) {
@@ -92,9 +97,9 @@ function packedReader(localName: string, readItem: (cursor: WireCursor) => Value
   };
 }
 
-function singularReader(field: DescField, known: Map<DescMessage, ReadFields>): ReadField {
+function singularReader(field: DescField): ReadField {
   const { localName } = field;
-  const readValue = valueReader(field, known);
+  const readValue = valueReader(field);
   const oneof = field.oneof?.localName;
   if (oneof !== undefined) {
     return (message, cursor) => {
@@ -114,9 +119,9 @@ function singularReader(field: DescField, known: Map<DescMessage, ReadFields>): 
   };
 }
 
-function valueReader(field: DescField, known: Map<DescMessage, ReadFields>): (cursor: WireCursor) => Value {
+function valueReader(field: DescField): (cursor: WireCursor) => Value {
   if (field.message) {
-    const read = known.get(field.message) ?? fieldsReader(field.message, known);
+    const read = fieldsReader(field.message);
     return (cursor) => {
       if (++cursor.depth > MAX_DEPTH) cursor.giveUp();
       const message = read(cursor, cursor.endOfDelimited());

@@ -45,6 +45,21 @@ test("a message is the writer's own, also when the next is written, and after a 
   expect(first).toEqual(toBinary(everyField, small));
 });
 
+test("what a message writes itself while it is written is apart", () => {
+  const inner = create(everyField, { plainString: "inner" });
+  const outer = create(everyField, { plainBool: true, plainInt32: 7 });
+  Object.defineProperty(outer, "plainBytes", { enumerable: true, get: () => write(inner) });
+  expect(write(outer)).toEqual(toBinary(everyField, outer));
+  Object.defineProperty(outer, "plainString", {
+    enumerable: true,
+    get() {
+      expect(() => write({ ...inner, plainInt32: 1.5 } as Message)).toThrow("invalid int32");
+      return "outer";
+    },
+  });
+  expect(write(outer)).toEqual(toBinary(everyField, outer));
+});
+
 test("what is rare is written by protobuf-es", () => {
   const file = create(FileDescriptorProtoSchema, { name: "a", dependency: ["b"] });
   expect(messageWriter(FileDescriptorProtoSchema)(file)).toEqual(toBinary(FileDescriptorProtoSchema, file));

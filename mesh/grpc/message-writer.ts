@@ -14,10 +14,12 @@ import { isPlain } from "./plain-type.ts";
 type Value = any;
 type Write = (writer: BinaryWriter, value: Value) => void;
 
-/** A larger buffer is not kept for the next message. */
-const MAX_KEPT_BYTES = 65_536;
+/** What wrote a larger message is not kept for the next: its buffer is up to four times as large. */
+const MAX_KEPT_BYTES = 16_384;
 
-let writer = new BinaryWriter();
+const writers = new WeakMap<DescMessage, Write>();
+/** Undefined while it is in use: what a message's own code writes in the middle of it needs another. */
+let free: BinaryWriter | undefined;
 
 /**
  * Writes messages of a type, as `toBinary` does: the same bytes, the same errors. All messages are written in one buffer, and
@@ -25,41 +27,45 @@ let writer = new BinaryWriter();
  */
 export function messageWriter<T extends DescMessage>(schema: T): (message: MessageShape<T>) => Uint8Array {
   if (!isPlain(schema)) return (message) => toBinary(schema, message);
-  const write = fieldsWriter(schema, new Map());
+  const write = fieldsWriter(schema);
   return (message) => {
+    const writer = free ?? new BinaryWriter();
+    free = undefined;
     try {
       write(writer, message);
     } catch {
-      writer = new BinaryWriter();
       // It says what is wrong.
       return toBinary(schema, message);
     }
     const bytes = writer.finish();
-    if (bytes.length > MAX_KEPT_BYTES) writer = new BinaryWriter();
+    if (bytes.length <= MAX_KEPT_BYTES) free = writer;
     return bytes;
   };
 }
 
-function fieldsWriter(schema: DescMessage, known: Map<DescMessage, Write>): Write {
+function fieldsWriter(schema: DescMessage): Write {
+  const known = writers.get(schema);
+  if (known) return known;
   const { typeName } = schema;
-  const writers: Write[] = [];
+  const fields: Write[] = [];
   const write: Write = (writer, message) => {
     if (message.$typeName !== typeName) throw new TypeError(`${message.$typeName} is no ${typeName}`);
-    for (let i = 0; i < writers.length; i++) (writers[i] as Write)(writer, message);
+    for (let i = 0; i < fields.length; i++) (fields[i] as Write)(writer, message);
     const { $unknown } = message;
-    if ($unknown) for (const { no, wireType, data } of $unknown) writer.tag(no, wireType).raw(data);
+    if ($unknown !== undefined)
+      for (const { no, wireType, data } of $unknown) writer.tag(no, wireType).raw(data);
   };
-  known.set(schema, write);
+  writers.set(schema, write);
   for (const field of schema.fields.toSorted((a, b) => a.number - b.number)) {
-    writers.push(fieldWriter(field, known));
+    fields.push(fieldWriter(field));
   }
   return write;
 }
 
-function fieldWriter(field: DescField, known: Map<DescMessage, Write>): Write {
+function fieldWriter(field: DescField): Write {
   const { localName } = field;
-  if (field.fieldKind === "list") return listWriter(field, known);
-  const write = tagged(field, known);
+  if (field.fieldKind === "list") return listWriter(field);
+  const write = tagged(field);
   const oneof = field.oneof?.localName;
   if (oneof !== undefined) {
     return (writer, message) => {
@@ -80,10 +86,10 @@ function fieldWriter(field: DescField, known: Map<DescMessage, Write>): Write {
   };
 }
 
-function listWriter(field: DescField & { fieldKind: "list" }, known: Map<DescMessage, Write>): Write {
+function listWriter(field: DescField & { fieldKind: "list" }): Write {
   const { localName, number } = field;
   if (!field.packed) {
-    const write = tagged(field, known);
+    const write = tagged(field);
     return (writer, message) => {
       const items = message[localName];
       for (let i = 0; i < items.length; i++) write(writer, items[i]);
@@ -100,9 +106,9 @@ function listWriter(field: DescField & { fieldKind: "list" }, known: Map<DescMes
 }
 
 /** Writes one value with what stands before it. */
-function tagged(field: DescField, known: Map<DescMessage, Write>): Write {
+function tagged(field: DescField): Write {
   if (field.message) {
-    const write = known.get(field.message) ?? fieldsWriter(field.message, known);
+    const write = fieldsWriter(field.message);
     const tag = ((field.number << 3) | WireType.LengthDelimited) >>> 0;
     return (writer, message) => {
       writer.uint32(tag).fork();

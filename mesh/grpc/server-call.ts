@@ -48,6 +48,7 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
   readonly #values: ContextValues;
   #header: Headers | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isWatched = false;
   #hasBegunAnswer = false;
   #isAbandoned = false;
 
@@ -69,13 +70,19 @@ export abstract class ServerCall extends Stream implements CallOfRequest {
     this.#values = values;
   }
 
-  /** Answers at the deadline, whatever the handler does. Safe to call twice. */
+  /** Answers at the deadline, whatever the handler does. Safe to call again and again. */
   protected watchDeadline(): void {
-    if (this.#timer || this.isAnswered) return;
+    if (this.#isWatched || this.isAnswered) return;
+    this.#isWatched = true;
     const said = findValue(this.fields, "grpc-timeout");
     if (said === undefined) return;
     const timeoutMs = parseGrpcTimeout(said) ?? MAX_TIMER_MS;
     this.#timer = setTimeout(() => this.leave(deadlineExceeded()), Math.min(timeoutMs, MAX_TIMER_MS));
+  }
+
+  /** Leaves the deadline to somebody else. */
+  protected leaveDeadline(): void {
+    clearTimeout(this.#timer);
   }
 
   get header(): Headers {

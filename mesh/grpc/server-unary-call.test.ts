@@ -191,6 +191,20 @@ test.each([
   expect(server.abandonedHandlers()).toBe(0);
 });
 
+test("interceptors keep the deadline of a question that came in parts as well, once it is whole", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { handler, begun, go } = stubborn();
+  const { peer, server } = serving(handler, { leavesUnaryDeadlines: true });
+  peer.send(peer.headers(1, [...callHeaders(PATH), "grpc-timeout: 100m"]), message(1, asking("p1")));
+  await peer.settled();
+  peer.send(data(1, Buffer.alloc(0), true));
+  await begun;
+  vi.advanceTimersByTime(1_000);
+  go();
+  expect((await peer.next(FrameType.HEADERS)).headers).not.toContain("grpc-status: 4");
+  expect(server.abandonedHandlers()).toBe(0);
+});
+
 test("a call that is answered in time leaves no timer", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const { peer, call } = serving(() => ({}));

@@ -91,7 +91,8 @@ export class ServerUnaryCall extends ServerCall {
     if (this.isAnswered) return;
     this.isRunning = true;
     try {
-      if (!this.options.leavesUnaryDeadlines) this.watchDeadline();
+      if (this.options.leavesUnaryDeadlines) this.leaveDeadline();
+      else this.watchDeadline();
       const request = this.request(false, this.parse(bytes)) as UnaryRequest;
       const { direct } = this.method;
       if (direct) this.#handleDirectly(direct, request);

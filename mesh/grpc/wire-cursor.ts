@@ -26,6 +26,12 @@ export class WireCursor {
     this.#view = undefined;
   }
 
+  /** Lets go of the bytes. */
+  end(): void {
+    this.bytes = EMPTY;
+    this.#view = undefined;
+  }
+
   /** Throws. */
   giveUp(): never {
     throw GIVEN_UP;

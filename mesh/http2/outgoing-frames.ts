@@ -127,7 +127,7 @@ export class OutgoingFrames {
     buffer.set(body, start + prefix.length);
     writer.at = end;
     const last = this.#last;
-    last.streamId = streamId;
+    last.streamId = isEnd ? 0 : streamId;
     last.at = at;
     last.end = end;
     last.flushes = writer.flushes;

@@ -70,7 +70,7 @@ export class SendQueue {
     const unsent = stream.unsent ?? new Unsent();
     stream.unsent = unsent;
     // The prefix is its writer's again when this returns.
-    unsent.push(prefix.slice());
+    unsent.push(new Uint8Array(prefix));
     unsent.push(body);
     unsent.isEnd = isEnd;
     this.#waiting.add(stream);
