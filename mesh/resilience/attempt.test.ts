@@ -157,7 +157,7 @@ describe("what the server is told", () => {
   test("is how many attempts came before, from the second on (A6)", async () => {
     expect(await told({ number: 2, isLast: false })).toMatchObject({ "grpc-previous-rpc-attempts": "1" });
     expect(await told(LAST)).toEqual({
-      "grpc-timeout": "1000m",
+      "grpc-timeout": "1S",
       "grpc-previous-rpc-attempts": "2",
       timeoutMs: 1_000,
     });
