@@ -118,12 +118,12 @@ PEERS := bench/node_modules/.package-lock.json
 bench: bench-calls bench-data-plane ## Measure calls, then the data plane, beside peers, in turn, some forty minutes
 
 .PHONY: bench-calls
-bench-calls: setup $(PEERS) ## Measure calls and the costs of their protections beside peers, some ten minutes
+bench-calls: setup $(PEERS) ## Measure calls and the costs of their protections beside peers, some fifteen minutes
 	@tsc --project bench
 	@node bench/calls.ts
 
 .PHONY: bench-data-plane
-bench-data-plane: setup $(PEERS) ## Measure calls, streams and connections of the data plane beside peers, also under attack, some thirty minutes
+bench-data-plane: setup $(PEERS) ## Measure calls, streams and connections of the data plane beside peers, also under attack, some twenty minutes
 	@tsc --project bench
 	@node bench/data-plane.ts
 

@@ -1,13 +1,14 @@
 import { connect } from "node:net";
 import { FrameType, PREFACE } from "../../mesh/http2/frame.ts";
 import { HpackEncoder } from "../../mesh/http2/hpack/encoder.ts";
+import { uint32 } from "../../mesh/http2/raw-peer.ts";
 import { FrameFlag, frame } from "../../mesh/testing/http2-frames.ts";
 import { CHAT_PATH } from "./contract.ts";
 import { HOST } from "./peer.ts";
 
 /** What somebody does who means harm: says something again and again, on a connection, and on the next when that is over. */
 export interface Attack {
-  /** For `--case`. */
+  /** For programs. */
   readonly name: string;
   /** For people. */
   readonly title: string;
@@ -21,7 +22,7 @@ const CANCEL = 8;
 const EMPTY = Buffer.alloc(0);
 const LITERALS = Buffer.from("000161016200016101620001610162", "hex");
 
-/** One of each kind that the guards know of. */
+/** Floods that servers of HTTP/2 are known to suffer from. */
 export const ATTACKS: readonly Attack[] = [
   {
     name: "rapid-reset",
@@ -65,7 +66,8 @@ export const ATTACKS: readonly Attack[] = [
 export interface Attacked {
   /** Connections that the server closed. */
   readonly cutOff: number;
-  readonly frames: number;
+  /** How often it said its own: one frame, or two. */
+  readonly turns: number;
 }
 
 const TURNS_AT_ONCE = 50;
@@ -74,7 +76,7 @@ const TURNS_AT_ONCE = 50;
 export async function attack({ opening, turn }: Attack, port: number, ms: number): Promise<Attacked> {
   const untilMs = performance.now() + ms;
   let cutOff = 0;
-  let frames = 0;
+  let turns = 0;
   while (performance.now() < untilMs) {
     const socket = connect({ host: HOST, port, noDelay: true });
     socket.on("error", () => {});
@@ -91,9 +93,9 @@ export async function attack({ opening, turn }: Attack, port: number, ms: number
       Buffer.concat([PREFACE, frame(FrameType.SETTINGS, 0, 0, EMPTY), opening?.(encoder) ?? EMPTY]),
     );
     for (let at = 0; !isOver && performance.now() < untilMs; at += TURNS_AT_ONCE) {
-      const turns = Array.from({ length: TURNS_AT_ONCE }, (_, i) => turn(at + i, encoder));
-      await Promise.race([new Promise((resolve) => socket.write(Buffer.concat(turns), resolve)), over]);
-      frames += TURNS_AT_ONCE;
+      const octets = Buffer.concat(Array.from({ length: TURNS_AT_ONCE }, (_, i) => turn(at + i, encoder)));
+      await Promise.race([new Promise((resolve) => socket.write(octets, resolve)), over]);
+      turns += TURNS_AT_ONCE;
       // Writing alone lets nobody read.
       await new Promise(setImmediate);
     }
@@ -101,7 +103,7 @@ export async function attack({ opening, turn }: Attack, port: number, ms: number
     socket.destroy();
     await over;
   }
-  return { cutOff, frames };
+  return { cutOff, turns };
 }
 
 /** HEADERS of a stream both ways. */
@@ -116,10 +118,4 @@ function call(stream: number, encoder: HpackEncoder, flags: number): Buffer {
   ];
   const block = Buffer.alloc(encoder.bound(fields));
   return frame(FrameType.HEADERS, flags, stream, block.subarray(0, encoder.encode(fields, block, 0)));
-}
-
-function uint32(value: number): Buffer {
-  const octets = Buffer.alloc(4);
-  octets.writeUInt32BE(value);
-  return octets;
 }

@@ -82,7 +82,7 @@ export async function startPair(subject: Subject, { natsPort, profileDir }: Pair
     },
     async attacked(attack, ms) {
       const calling = { case: NEIGHBOUR, ms };
-      if (attack === undefined) return { ...(await measuredOf(client, calling)), cutOff: 0, frames: 0 };
+      if (attack === undefined) return { ...(await measuredOf(client, calling)), cutOff: 0, turns: 0 };
       const attacker = startChild(ATTACKER, [attack, String(ports[0])]);
       try {
         await answerOf(attacker);

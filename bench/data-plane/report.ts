@@ -118,14 +118,14 @@ function attackSection({ attacks }: Results): string[] {
         time(medianOf(rounds, ({ p50Ms }) => p50Ms)),
         time(medianOf(rounds, ({ p99Ms }) => p99Ms)),
         whole(rounds.reduce((sum, { measured }) => sum + measured.failed, 0)),
-        whole(medianOf(rounds, ({ frames }) => frames)),
+        whole(medianOf(rounds, ({ turns }) => turns)),
         whole(medianOf(rounds, ({ cutOff }) => cutOff)),
         error ?? "",
       ];
     });
   });
   if (rows.length === 0) return [];
-  const head = ["", "attack", "calls/s", "p50 ms", "p99 ms", "failed", "attacker's frames", "cut off", ""];
+  const head = ["", "attack", "calls/s", "p50 ms", "p99 ms", "failed", "attacker's turns", "cut off", ""];
   return [
     "## A neighbour under attack",
     `The calls of a client that means well (${NEIGHBOUR.title}), while another process attacks the server on one connection after ` +

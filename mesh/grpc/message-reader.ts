@@ -10,6 +10,7 @@ import {
 import { WireType } from "@bufbuild/protobuf/wire";
 import { isPlain } from "./plain-type.ts";
 import { WireCursor } from "./wire-cursor.ts";
+import { tagOf, wireTypeOf } from "./wire-type.ts";
 
 /** A message as an object of its fields, or what stands in a field. */
 // biome-ignore lint/suspicious/noExplicitAny: what it is, the descriptor says.
@@ -58,16 +59,15 @@ function fieldsReader(schema: DescMessage): ReadFields {
   };
   readersOf.set(schema, read);
   for (const field of schema.fields) {
-    const tag = (wireType: WireType) => ((field.number << 3) | wireType) >>> 0;
     if (field.fieldKind !== "list") {
-      readers.set(tag(wireTypeOf(field)), singularReader(field));
+      readers.set(tagOf(field), singularReader(field));
       continue;
     }
     const readItem = valueReader(field);
     const { localName } = field;
-    readers.set(tag(wireTypeOf(field)), (message, cursor) => message[localName].push(readItem(cursor)));
+    readers.set(tagOf(field), (message, cursor) => message[localName].push(readItem(cursor)));
     if (wireTypeOf(field) !== WireType.LengthDelimited) {
-      readers.set(tag(WireType.LengthDelimited), packedReader(localName, readItem));
+      readers.set(tagOf(field, WireType.LengthDelimited), packedReader(localName, readItem));
     }
   }
   return read;
@@ -175,23 +175,3 @@ const SCALARS: Readonly<Record<ScalarType, (cursor: WireCursor) => Value>> = {
     return protoInt64.dec(((low >>> 1) | ((high & 1) << 31)) ^ sign, (high >>> 1) ^ sign);
   },
 };
-
-/** How a value stands on the wire. */
-function wireTypeOf(field: DescField): WireType {
-  if (field.message) return WireType.LengthDelimited;
-  switch (field.scalar) {
-    case ScalarType.STRING:
-    case ScalarType.BYTES:
-      return WireType.LengthDelimited;
-    case ScalarType.DOUBLE:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-      return WireType.Bit64;
-    case ScalarType.FLOAT:
-    case ScalarType.FIXED32:
-    case ScalarType.SFIXED32:
-      return WireType.Bit32;
-    default:
-      return WireType.Varint;
-  }
-}

@@ -8,6 +8,7 @@ import {
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { isPlain } from "./plain-type.ts";
+import { tagOf } from "./wire-type.ts";
 
 /** A message as an object of its fields, or what stands in a field. */
 // biome-ignore lint/suspicious/noExplicitAny: what it is, the descriptor says.
@@ -87,7 +88,7 @@ function fieldWriter(field: DescField): Write {
 }
 
 function listWriter(field: DescField & { fieldKind: "list" }): Write {
-  const { localName, number } = field;
+  const { localName } = field;
   if (!field.packed) {
     const write = tagged(field);
     return (writer, message) => {
@@ -95,11 +96,12 @@ function listWriter(field: DescField & { fieldKind: "list" }): Write {
       for (let i = 0; i < items.length; i++) write(writer, items[i]);
     };
   }
-  const { write } = scalarOf(field);
+  const tag = tagOf(field, WireType.LengthDelimited);
+  const write = scalarWriter(field);
   return (writer, message) => {
     const items = message[localName];
     if (items.length === 0) return;
-    writer.tag(number, WireType.LengthDelimited).fork();
+    writer.uint32(tag).fork();
     for (let i = 0; i < items.length; i++) write(writer, items[i]);
     writer.join();
   };
@@ -107,53 +109,42 @@ function listWriter(field: DescField & { fieldKind: "list" }): Write {
 
 /** Writes one value with what stands before it. */
 function tagged(field: DescField): Write {
+  const tag = tagOf(field);
   if (field.message) {
     const write = fieldsWriter(field.message);
-    const tag = ((field.number << 3) | WireType.LengthDelimited) >>> 0;
     return (writer, message) => {
       writer.uint32(tag).fork();
       write(writer, message);
       writer.join();
     };
   }
-  const { wireType, write } = scalarOf(field);
-  const tag = ((field.number << 3) | wireType) >>> 0;
+  const write = scalarWriter(field);
   return (writer, value) => {
     writer.uint32(tag);
     write(writer, value);
   };
 }
 
-interface Scalar {
-  readonly wireType: WireType;
-  readonly write: Write;
-}
-
-const varint = (write: Write): Scalar => ({ wireType: WireType.Varint, write });
-const delimited = (write: Write): Scalar => ({ wireType: WireType.LengthDelimited, write });
-const bit32 = (write: Write): Scalar => ({ wireType: WireType.Bit32, write });
-const bit64 = (write: Write): Scalar => ({ wireType: WireType.Bit64, write });
-
-const SCALARS: Readonly<Record<ScalarType, Scalar>> = {
-  [ScalarType.DOUBLE]: bit64((writer, value) => writer.double(value)),
-  [ScalarType.FLOAT]: bit32((writer, value) => writer.float(value)),
-  [ScalarType.INT64]: varint((writer, value) => writer.int64(value)),
-  [ScalarType.UINT64]: varint((writer, value) => writer.uint64(value)),
-  [ScalarType.INT32]: varint((writer, value) => writer.int32(value)),
-  [ScalarType.FIXED64]: bit64((writer, value) => writer.fixed64(value)),
-  [ScalarType.FIXED32]: bit32((writer, value) => writer.fixed32(value)),
-  [ScalarType.BOOL]: varint((writer, value) => writer.bool(value)),
-  [ScalarType.STRING]: delimited((writer, value) => writer.string(value)),
-  [ScalarType.BYTES]: delimited((writer, value) => writer.bytes(value)),
-  [ScalarType.UINT32]: varint((writer, value) => writer.uint32(value)),
-  [ScalarType.SFIXED32]: bit32((writer, value) => writer.sfixed32(value)),
-  [ScalarType.SFIXED64]: bit64((writer, value) => writer.sfixed64(value)),
-  [ScalarType.SINT32]: varint((writer, value) => writer.sint32(value)),
-  [ScalarType.SINT64]: varint((writer, value) => writer.sint64(value)),
+const SCALARS: Readonly<Record<ScalarType, Write>> = {
+  [ScalarType.DOUBLE]: (writer, value) => writer.double(value),
+  [ScalarType.FLOAT]: (writer, value) => writer.float(value),
+  [ScalarType.INT64]: (writer, value) => writer.int64(value),
+  [ScalarType.UINT64]: (writer, value) => writer.uint64(value),
+  [ScalarType.INT32]: (writer, value) => writer.int32(value),
+  [ScalarType.FIXED64]: (writer, value) => writer.fixed64(value),
+  [ScalarType.FIXED32]: (writer, value) => writer.fixed32(value),
+  [ScalarType.BOOL]: (writer, value) => writer.bool(value),
+  [ScalarType.STRING]: (writer, value) => writer.string(value),
+  [ScalarType.BYTES]: (writer, value) => writer.bytes(value),
+  [ScalarType.UINT32]: (writer, value) => writer.uint32(value),
+  [ScalarType.SFIXED32]: (writer, value) => writer.sfixed32(value),
+  [ScalarType.SFIXED64]: (writer, value) => writer.sfixed64(value),
+  [ScalarType.SINT32]: (writer, value) => writer.sint32(value),
+  [ScalarType.SINT64]: (writer, value) => writer.sint64(value),
 };
 
 /** An enum is an int32 on the wire. */
-function scalarOf({ scalar = ScalarType.INT32 }: DescField): Scalar {
+function scalarWriter({ scalar = ScalarType.INT32 }: DescField): Write {
   return SCALARS[scalar];
 }
 

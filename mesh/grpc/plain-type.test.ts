@@ -2,8 +2,8 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import {
   AnySchema,
   EmptySchema,
+  FeatureSetSchema,
   FieldMaskSchema,
-  FileDescriptorProtoSchema,
   ListValueSchema,
   StringValueSchema,
   StructSchema,
@@ -35,7 +35,7 @@ test.each<[string, DescMessage]>([
   ["a map of values that hold it", StructSchema],
   ["something rare deep within", ValueSchema],
   ["a list of such", ListValueSchema],
-  ["closed enums", FileDescriptorProtoSchema],
+  ["closed enums", FeatureSetSchema],
 ])("a type with %s is not", (_, schema) => {
   expect(isPlain(schema)).toBe(false);
 });

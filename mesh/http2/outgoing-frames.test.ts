@@ -61,16 +61,17 @@ test("what a stream says in one turn is one frame, unless something else is said
     if (type === 0) expect(payload.every((byte) => byte === stream)).toBe(true);
 });
 
-test("what has been given to the socket takes no more", () => {
+test("what has been given to the socket takes no more, also when the next ends at the same place", () => {
   const { frames, written } = writing();
-  frames.data(1, Buffer.from("a"), Buffer.from("b"), false);
-  expect(written().map(({ payload }) => String(payload))).toEqual(["ab"]);
-  // As long as the first, so that it ends at the same place.
-  frames.data(3, Buffer.from("c"), Buffer.from("d"), false);
-  written();
-  frames.data(1, Buffer.from("e"), Buffer.from("f"), false);
-  frames.data(1, Buffer.from("g"), Buffer.from("h"), false);
-  expect(written().map(({ payload }) => String(payload))).toEqual(["efgh"]);
+  frames.data(1, Buffer.from("ab"), Buffer.from("cd"), false);
+  expect(written().map(({ payload }) => String(payload))).toEqual(["abcd"]);
+  // As long as that frame was.
+  frames.reset(3, 8);
+  frames.data(1, Buffer.from("ef"), Buffer.from("gh"), false);
+  expect(written().map(({ type, stream, payload }) => [type, stream, payload.length])).toEqual([
+    [3, 3, 4],
+    [0, 1, 4],
+  ]);
 });
 
 test("headers that are more than a frame go on in CONTINUATION, with END_STREAM on the first", () => {
