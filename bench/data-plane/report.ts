@@ -27,7 +27,7 @@ export function report(results: Results, circumstances: Circumstances): string {
     `- ${machine}; load before the run ${load}\n- ${versions}`,
     "Client and server are processes of their own, both on 127.0.0.1, with one connection where the protocol can do with one. All " +
       "answer with the item that they are given (a text, a number of 64 bits, a list of texts), write it with protobuf-es where " +
-      `they let one choose, and give each unary call a deadline of ${TIMEOUT_MS / 1_000} s; the floor has none. What goes to and fro counts once. All take their ` +
+      `they let one choose (**Weft** as it always does: ADR 0036), and give each unary call a deadline of ${TIMEOUT_MS / 1_000} s; the floor has none. What goes to and fro counts once. All take their ` +
       `turns in each of ${rounds} rounds, in new processes, which are warmed up first; a case lasts ${seconds} s. Each number is ` +
       "the median of the rounds, each ratio that of the ratios of the rounds. Spread is the distance between the best and the " +
       "worst round. CPU is that of the whole process, in microseconds, system time and garbage collection included; that of " +
