@@ -80,7 +80,7 @@ test("a stream that is forgotten does not begin", async () => {
 
 test("where nobody listens streams are NOT_SENT, at once for a while that grows, and then it is tried again", async () => {
   const { clock, peers, refuse, start } = reaching();
-  for (const waitMs of [100, 160, 256, 409.6, 655.36, 1_048.576, 1_677.7216, 2_000, 2_000]) {
+  for (const waitMs of [40, 64, 102.4, 163.84, 262.144, 419.4304, 671.089, 1_073.742, 1_717.987, 2_000, 2_000]) {
     const tried = start();
     expect(tried.failure).toBeUndefined();
     await refuse();
@@ -95,8 +95,8 @@ test("where nobody listens streams are NOT_SENT, at once for a while that grows,
 
 test("the wait has jitter of a fifth to both sides", async () => {
   for (const [chance, waitMs] of [
-    [0, 80],
-    [0.999999, 120],
+    [0, 32],
+    [0.999999, 48],
   ] as const) {
     const { clock, peers, refuse, start } = reaching({ random: () => chance });
     start();
@@ -114,10 +114,10 @@ test("after a connection that was heard the wait begins anew", async () => {
   const { clock, peers, open, refuse, start, peer } = reaching();
   start();
   await refuse();
-  clock.advance(100);
+  clock.advance(40);
   start();
   await refuse();
-  clock.advance(160);
+  clock.advance(64);
   const stream = start();
   await open();
   await peer().settled();
@@ -126,7 +126,7 @@ test("after a connection that was heard the wait begins anew", async () => {
   expect(stream.failure?.delivery).toBe("LOST");
   start();
   await refuse();
-  clock.advance(100);
+  clock.advance(40);
   start();
   expect(peers).toHaveLength(5);
 });
@@ -151,7 +151,7 @@ test("a server that takes connections and says nothing is given one more, then i
   const third = start();
   expect(deliveries([first, second, third])).toEqual(["LOST", "LOST", "NOT_SENT"]);
   expect(sockets).toHaveLength(2);
-  clock.advance(160);
+  clock.advance(64);
   expect(start().failure).toBeUndefined();
   expect(sockets).toHaveLength(3);
 });
