@@ -23,6 +23,14 @@ test("what the peer ended has the code of its reset, and nothing says that it wa
   }
 });
 
+test("what the peer cancels when its time is up is DEADLINE_EXCEEDED, a moment before ours is, too", () => {
+  const codeOf = (code: number, leftMs: number) =>
+    toCallError(new StreamError(code, "why"), performance.now() + leftMs).code;
+  expect(codeOf(ErrorCode.CANCEL, 1)).toBe(Code.DeadlineExceeded);
+  expect(codeOf(ErrorCode.CANCEL, 60_000)).toBe(Code.Canceled);
+  expect(codeOf(ErrorCode.NO_ERROR, 1)).toBe(Code.Internal);
+});
+
 test("leaving is CANCELED, whatever the reason, and a deadline is one", () => {
   expect(canceled(new DOMException("x", "AbortError")).code).toBe(Code.Canceled);
   expect(canceled(undefined).code).toBe(Code.Canceled);

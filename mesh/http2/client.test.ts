@@ -80,7 +80,9 @@ test("a stream that is forgotten does not begin", async () => {
 
 test("where nobody listens streams are NOT_SENT, at once for a while that grows, and then it is tried again", async () => {
   const { clock, peers, refuse, start } = reaching();
-  for (const waitMs of [40, 64, 102.4, 163.84, 262.144, 419.4304, 671.089, 1_073.742, 1_717.987, 2_000, 2_000]) {
+  for (const waitMs of [
+    40, 64, 102.4, 163.84, 262.144, 419.4304, 671.089, 1_073.742, 1_717.987, 2_000, 2_000,
+  ]) {
     const tried = start();
     expect(tried.failure).toBeUndefined();
     await refuse();

@@ -17,6 +17,9 @@ const BETWEEN_OTHERS: Readonly<Record<string, Cannot>> = {
     "a call that is not answered in time is DEADLINE_EXCEEDED":
       "grpc-go resets the stream at its deadline, and grpc-js says CANCELLED if that comes before its own timer",
   },
+  "connect-node at grpc-go": {
+    "a call that is not answered in time is DEADLINE_EXCEEDED": "connect-node says CANCELED then, too",
+  },
 };
 // The first time, Go compiles grpc-go.
 const BUILD_WITHIN_MS = 170_000;

@@ -52,7 +52,7 @@ export function grpcJsTransport(endpoint: Endpoint, options: TransportOptions): 
     // A peer that is gone without a word is noticed while a call waits for it, as by a watch of its health.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
-    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.initial_reconnect_backoff_ms": 40,
     "grpc.max_reconnect_backoff_ms": 2_000,
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.use_local_subchannel_pool": 1,
@@ -127,6 +127,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
     if (ending?.aborted) return reject(ConnectError.from(ending.reason, Code.Canceled));
     let answer: MessageShape<O> | undefined;
     let first: Metadata | undefined;
+    const limit = callOptions(timeoutMs);
     const call = withoutStack(() =>
       client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
         path(request),
@@ -134,12 +135,16 @@ function unary<I extends DescMessage, O extends DescMessage>(
         (bytes) => fromBinary(method.output, bytes),
         message,
         toMetadata(header),
-        callOptions(timeoutMs),
+        limit,
         (error, value) => {
           answer = value;
           if (error) {
             ended();
-            reject(ending?.aborted ? ConnectError.from(ending.reason, Code.Canceled) : toError(error, first));
+            reject(
+              ending?.aborted
+                ? ConnectError.from(ending.reason, Code.Canceled)
+                : toError(error, first, limit.deadline),
+            );
           }
         },
       ),
@@ -199,12 +204,13 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
   timeoutMs: number | undefined,
 ): Promise<StreamResponse<I, O>> {
   const { method, service, message, header, signal } = request;
+  const limit = callOptions(timeoutMs);
   const call = client.makeBidiStreamRequest<MessageShape<I>, MessageShape<O>>(
     path(request),
     (value) => toBuffer(method.input, value),
     (bytes) => fromBinary(method.output, bytes),
     toMetadata(header),
-    callOptions(timeoutMs),
+    limit,
   );
   const abort = () => call.cancel();
   signal.addEventListener("abort", abort, { once: true });
@@ -232,7 +238,7 @@ async function streaming<I extends DescMessage, O extends DescMessage>(
   call.on("error", () => {});
   send(call, message).catch(abort);
   await begun;
-  const answers = received(call, ended, signal, () => first);
+  const answers = received(call, ended, signal, (error) => toError(error, first, limit.deadline));
   return { stream: true, service, method, header: responseHeader, trailer, message: answers };
 }
 
@@ -261,17 +267,17 @@ async function* received<T>(
   call: AsyncIterable<T>,
   ended: Promise<StatusObject>,
   signal: AbortSignal,
-  first: () => Metadata | undefined,
+  errorOf: (error: ServiceError) => ConnectError,
 ): AsyncGenerator<T> {
   try {
     yield* call;
   } catch (error) {
-    throw signal.aborted ? (signal.reason ?? error) : toError(error as ServiceError, first());
+    throw signal.aborted ? (signal.reason ?? error) : errorOf(error as ServiceError);
   }
   // grpc-js tells an error once: one that came before the first answer was asked for looks like the end of the stream.
   const last = await ended;
   if (last.code === 0) return;
-  throw signal.aborted ? signal.reason : toError(Object.assign(new Error(last.details), last), first());
+  throw signal.aborted ? signal.reason : errorOf(Object.assign(new Error(last.details), last));
 }
 
 function path({ service, method }: { service: { typeName: string }; method: { name: string } }): string {
@@ -283,7 +289,7 @@ function toBuffer<T extends DescMessage>(schema: T, message: MessageShape<T>): B
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function callOptions(timeoutMs: number | undefined): CallOptions {
+function callOptions(timeoutMs: number | undefined): CallOptions & { readonly deadline?: number } {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + Math.min(timeoutMs, MAX_TIMER_MS) };
 }
 
@@ -314,8 +320,16 @@ function copyHeaders(metadata: Metadata, headers: Headers): void {
  * The error with its details, from the trailers, and with what headers said before; a failure of the connection has none of
  * these, and keeps its cause.
  */
-function toError(error: ServiceError, first: Metadata | undefined): ConnectError {
+function toError(
+  error: ServiceError,
+  first: Metadata | undefined,
+  deadline = Number.POSITIVE_INFINITY,
+): ConnectError {
   const metadata = error.metadata ?? new Metadata();
+  // The server's timer was a moment earlier than ours: grpc-go then resets the stream, without a word of why.
+  if (error.code === status.CANCELLED && RESET.test(error.details) && Date.now() + ROUNDED_MS >= deadline) {
+    return new ConnectError("the operation timed out", Code.DeadlineExceeded, undefined, undefined, error);
+  }
   const delivery = first ? undefined : deliveryBehind(error, metadata);
   // An answer that cannot be decompressed is an error without any.
   const text = (error.details ?? error.message).replace(ESCAPED, decodeURIComponent);
@@ -327,6 +341,11 @@ function toError(error: ServiceError, first: Metadata | undefined): ConnectError
   found.cause = delivery ? new DeliveryError(delivery, error.details, error) : error;
   return found;
 }
+
+/** What grpc-js says of RST_STREAM with CANCEL, if no status came before. */
+const RESET = /^Call cancelled$/;
+/** By how much less than it has a call may tell its server, and the precision of timers. */
+const ROUNDED_MS = 2;
 
 /** grpc-js says it in words only; a server that says the same words sends headers with them. */
 function deliveryBehind({ details = "" }: ServiceError, metadata: Metadata): Delivery | undefined {
