@@ -157,7 +157,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System<S
         NATS_URL: servers.natsUrl,
         ...(service === "notification" && { SMTP_URL: smtpUrl }),
         ...proofs.settingsOf(service),
-        NODE_COMPILE_CACHE: join(dataDir, "compile-cache"),
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(dataDir, "compile-cache"),
         ...options.env,
       },
       logDir: join(dataDir, "logs"),

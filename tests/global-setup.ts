@@ -12,6 +12,8 @@ import { startPostgres } from "../tools/local/postgres.ts";
 export const NATS_SERVERS = { current: findNatsServer, oldest: findOldestNatsServer } as const;
 
 const TOOLS_DIR = resolve(import.meta.dirname, "../.tools");
+// Some tests start the whole shop: all of them together compile it once.
+const COMPILE_CACHE = resolve(import.meta.dirname, "../node_modules/.cache/weft/compiled");
 
 /**
  * Starts one PostgreSQL for the whole run, on a free port and with data of its own, and finds the nats-server that the
@@ -21,6 +23,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const dataPlane = process.env.TEST_DATA_PLANE || (DATA_PLANES[0] as string);
   if (!DATA_PLANES.includes(dataPlane))
     throw new Error(`TEST_DATA_PLANE must be ${DATA_PLANES.join(" or ")}, not ${dataPlane}`);
+  process.env.NODE_COMPILE_CACHE ??= COMPILE_CACHE;
   const dir = mkdtempSync(join(realpathSync(tmpdir()), "weft-test-"));
   // PostgreSQL may have to run as another user than we.
   chmodSync(dir, 0o755);
