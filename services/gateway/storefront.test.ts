@@ -16,6 +16,7 @@ import { atEnd } from "../../mesh/testing/at-end.ts";
 import { testBroker } from "../../mesh/testing/broker.ts";
 import { refusalOf } from "../../mesh/testing/refusal.ts";
 import { testServer } from "../../mesh/testing/server.ts";
+import { until } from "../../mesh/testing/until.ts";
 import { startApp } from "./app.ts";
 import { readSettings } from "./config.ts";
 
@@ -103,7 +104,7 @@ test("that there is no such product is the page's answer, in the words of its ow
     reason: "PRODUCT_NOT_FOUND",
     domain: "shop.product.v1",
   });
-  await expect.poll(() => left).toContain("prod-none");
+  await until(() => left.includes("prod-none"));
 });
 
 test("a part that is late by its own contract is left out, and the page comes without it", async () => {
