@@ -51,13 +51,20 @@ test("what keeps dying young waits longer each time", async () => {
 });
 
 test("stopping while a restart is due prevents it", async () => {
+  // From the beginning: a timer that was real would be neither moved nor cleared.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
   const started: number[] = [];
-  const { supervised, exits } = start("process.exit(3)", { onStart: (pid) => started.push(pid) });
-  await vi.waitFor(() => expect(exits.at(-1)?.restartInMs).toBe(200), 5000);
-  vi.useFakeTimers();
+  const [atOnce, later] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { supervised } = start("process.exit(3)", {
+    onStart: (pid) => started.push(pid),
+    onExit: ({ restartInMs }) => (restartInMs === 0 ? atOnce : later).resolve(),
+  });
+  await atOnce.promise;
+  vi.advanceTimersByTime(0);
+  await later.promise;
   await supervised.stop();
   vi.advanceTimersByTime(10_000);
-  vi.useRealTimers();
   expect(started).toHaveLength(2);
   expect(supervised.pid).toBe(undefined);
 });
@@ -78,8 +85,10 @@ test("stop asks first, and kills what does not listen", async () => {
   const { supervised, exits, said } = start(`process.on('SIGTERM', () => console.log('no')); ${UP}`);
   await said("up");
   const pid = supervised.pid as number;
-  await supervised.stop(100);
+  // It may take its time to say so; then patience is over.
+  const asked = supervised.stop(60_000);
   await said("no");
+  await Promise.all([asked, supervised.stop(0)]);
   expect(isRunning(pid)).toBe(false);
   expect(exits).toEqual([{ code: null, signal: "SIGKILL", restartInMs: undefined }]);
 });
