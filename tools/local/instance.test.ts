@@ -4,6 +4,9 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { passedOn, startInstance } from "./instance.ts";
 import { tempDir } from "./temp-dir.ts";
 
+// Processes take their time to start, on a machine that may be busy with other tests.
+const BOUND = 20_000;
+
 test("of the caller's environment only what every process needs is passed on, and what is named", () => {
   const env = {
     PATH: "/bin",
@@ -42,9 +45,9 @@ test("its lines go to its log unchanged, and its deaths and returns are told", a
     onStart: (pid) => pids.push(pid),
   });
   onTestFinished(() => instance.stop(0));
-  await vi.waitFor(() => expect(lines).toHaveLength(1), 5000);
+  await vi.waitFor(() => expect(lines).toHaveLength(1), BOUND);
   instance.kill("SIGKILL");
-  await vi.waitFor(() => expect(lines).toHaveLength(2), 5000);
+  await vi.waitFor(() => expect(lines).toHaveLength(2), BOUND);
   expect(readFileSync(join(logDir, "order-1.log"), "utf8")).toBe('{"level":30}\n{"level":30}\n');
   expect(said).toEqual([
     "order-1 died (SIGKILL), starts again at once",

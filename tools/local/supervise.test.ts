@@ -7,6 +7,8 @@ import { isRunning } from "./processes.ts";
 import { type Exit, type SuperviseOptions, supervise } from "./supervise.ts";
 import { tempDir } from "./temp-dir.ts";
 
+// Processes take their time to start, on a machine that may be busy with other tests.
+const BOUND = 20_000;
 const UP = "setInterval(() => {}, 1000); process.on('disconnect', () => process.exit(0)); console.log('up');";
 
 function start(script: string, options: Partial<SuperviseOptions> = {}) {
@@ -23,7 +25,7 @@ function start(script: string, options: Partial<SuperviseOptions> = {}) {
   });
   onTestFinished(() => supervised.stop(0));
   const said = (line: string, times = 1) =>
-    vi.waitFor(() => expect(lines.filter((each) => each === line)).toHaveLength(times), 5000);
+    vi.waitFor(() => expect(lines.filter((each) => each === line)).toHaveLength(times), BOUND);
   return { supervised, lines, exits, said };
 }
 
@@ -40,9 +42,9 @@ test("what is killed is started again at once, as another process", async () => 
 
 test("what keeps dying young waits longer each time", async () => {
   const { supervised, exits } = start("process.exit(3)");
-  await vi.waitFor(() => expect(exits).toHaveLength(4), 5000);
+  await vi.waitFor(() => expect(exits.length).toBeGreaterThanOrEqual(4), BOUND);
   await supervised.stop();
-  expect(exits.map(({ code, restartInMs }) => [code, restartInMs])).toEqual([
+  expect(exits.slice(0, 4).map(({ code, restartInMs }) => [code, restartInMs])).toEqual([
     [3, 0],
     [3, 200],
     [3, 400],
@@ -74,7 +76,7 @@ test("the last lines arrive before the exit is told, a line without an end too",
     "for (let i = 0; i < 5000; i++) process.stdout.write(i + '\\n'); process.stdout.write('last words')";
   let linesAtExit: number | undefined;
   const { supervised, lines } = start(many, { onExit: () => (linesAtExit ??= lines.length) });
-  await vi.waitFor(() => expect(linesAtExit).not.toBe(undefined), 5000);
+  await vi.waitFor(() => expect(linesAtExit).not.toBe(undefined), BOUND);
   await supervised.stop();
   expect(linesAtExit).toBe(5001);
   expect(lines.slice(4998, 5001)).toEqual(["4998", "4999", "last words"]);
@@ -132,7 +134,7 @@ test("a restart is no failure: what dies after it still comes back at once", asy
 
 test("the child sees the environment it was given and nothing else", async () => {
   const { lines } = start(`console.log(JSON.stringify(process.env)); ${UP}`, { env: { PORT: "1" } });
-  await vi.waitFor(() => expect(lines).toContain("up"), 5000);
+  await vi.waitFor(() => expect(lines).toContain("up"), BOUND);
   expect(JSON.parse(lines[0] ?? "")).toEqual({ PORT: "1" });
 });
 
@@ -140,7 +142,7 @@ test("output can go to a file, over restarts", async () => {
   const outputFile = join(tempDir(), "out.log");
   const { supervised } = start(UP, { outputFile });
   const written = (text: string) =>
-    vi.waitFor(() => expect(readFileSync(outputFile, "utf8")).toBe(text), 5000);
+    vi.waitFor(() => expect(readFileSync(outputFile, "utf8")).toBe(text), BOUND);
   await written("up\n");
   supervised.kill("SIGKILL");
   await written("up\nup\n");
@@ -148,7 +150,7 @@ test("output can go to a file, over restarts", async () => {
 
 test("a command that does not exist is told as such", async () => {
   const { supervised, exits, lines } = start("", { command: "/no/such/program" });
-  await vi.waitFor(() => expect(exits.length).toBeGreaterThan(1), 5000);
+  await vi.waitFor(() => expect(exits.length).toBeGreaterThan(1), BOUND);
   await supervised.stop();
   expect(exits[0]?.error?.message).toContain("ENOENT");
   expect(lines[0]).toContain("cannot start /no/such/program");
@@ -160,10 +162,10 @@ test("what cannot be started now is tried again", async () => {
   // Nobody may run a program that somebody still writes.
   const writer = openSync(program, "r+");
   const { supervised, exits } = start("", { command: program, args: ["60"] });
-  await vi.waitFor(() => expect(exits.length).toBeGreaterThan(1), 5000);
+  await vi.waitFor(() => expect(exits.length).toBeGreaterThan(1), BOUND);
   expect(exits[0]?.error?.message).toContain("ETXTBSY");
   closeSync(writer);
-  await vi.waitFor(() => expect(supervised.pid).toBeGreaterThan(0), 5000);
+  await vi.waitFor(() => expect(supervised.pid).toBeGreaterThan(0), BOUND);
 });
 
 test("nothing survives when the parent is killed, or ends without stopping its children", async () => {
@@ -185,6 +187,6 @@ test("nothing survives when the parent is killed, or ends without stopping its c
     expect(isRunning(pid)).toBe(true);
     parent.kill(signal);
     await once(parent, "close");
-    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 5000);
+    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), BOUND);
   }
 });
