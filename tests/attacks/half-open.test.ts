@@ -17,12 +17,13 @@ import { service } from "./contract.ts";
 
 const HOST = "127.0.0.1";
 
-/** A client that soon asks a server whether it lives. */
-function clientTo(port: number) {
+/** One that soon asks a server whether it lives. */
+const SUSPICIOUS = { keepaliveMs: 100, keepaliveTimeoutMs: 200 };
+
+function clientTo(port: number, keepalive: Partial<typeof SUSPICIOUS> = {}) {
   const client = new Client({
     connect: () => net.connect({ host: HOST, port, noDelay: true }),
-    keepaliveMs: 100,
-    keepaliveTimeoutMs: 200,
+    ...keepalive,
   });
   atEnd(async () => client.close());
   return createClient(service, grpcTransport(client, { authority: `${HOST}:${port}` })) as unknown as {
@@ -39,7 +40,7 @@ const outcome = (call: Promise<unknown>) =>
 
 test("calls to a process that stands still end at their deadlines, or as LOST when it does not say that it lives", async () => {
   const server = await attackedServer();
-  const calls = clientTo(server.port);
+  const calls = clientTo(server.port, SUSPICIOUS);
   // On a busy machine a process that goes on may seem to stand still.
   const answers = () =>
     calls.ask({ n: 3 }).then(
