@@ -1,9 +1,13 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { canRun, run } from "./commands.ts";
 import { asPattern, stepsOf } from "./guide.ts";
 import { eventually, openShop } from "./shop.ts";
+
+// Commands are processes, and breakers stay open for longer the longer all fails, on a machine that may be busy with other
+// tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 const guide = readFileSync(resolve(import.meta.dirname, "../docs/guides/break-it.md"), "utf8");
 const shop = await openShop();
@@ -25,5 +29,5 @@ test.for(steps.map((step) => [step.name, step] as const))("%s", async ([, { comm
   };
   // What makes calls must show it at once; what only looks may look again a little later.
   if (command.includes("load.ts")) await look();
-  else await eventually(look, 30_000);
+  else await eventually(look, 90_000);
 });
