@@ -83,6 +83,7 @@ test.each([
 });
 
 test("in a browser every policy loads, and over its fetch it is the same", async () => {
+  // The first time it is unpacked.
   const chromium = await findChromium();
   const seen = Promise.withResolvers<Seen>();
   const server = await serve((request) => {
@@ -110,7 +111,7 @@ test("in a browser every policy loads, and over its fetch it is the same", async
   const result = await Promise.race([seen.promise, died]);
   expectSeen(result, server);
   expect(result.away).toBe("[unavailable] the connection was lost, LOST");
-});
+}, 90_000);
 
 /** The page that makes the calls and says what it saw. No bundle: the browser loads the modules as they are. */
 function page(nobodyUrl: string): Response {
