@@ -34,7 +34,7 @@ test("the vendored files are those of the installed packages", () => {
 });
 
 test("code and documents are what the contracts generate; if not, run `buf generate`", {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const copy = temporaryCopy();
   expect(await buf(copy.dir, "generate")).toEqual({ ok: true, output: "" });
