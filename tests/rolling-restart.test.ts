@@ -3,6 +3,7 @@ import { Balancing } from "../gen/mesh/policy/v1/policy_pb.ts";
 import { testServer } from "../mesh/testing/server.ts";
 import { countable, toyClient } from "../mesh/testing/toy-client.ts";
 import { until } from "../mesh/testing/until.ts";
+import { freePorts } from "../tools/local/ports.ts";
 
 const INSTANCES = 3;
 const CALLERS = 12;
@@ -15,7 +16,8 @@ test("a rolling restart under load fails no call, whether it may be repeated or 
     return new Promise<{ text: string }>((resolve) => setImmediate(() => resolve({ text })));
   };
   const start = (port: number) => testServer(service, { ask: handle, order: handle }, { port });
-  const servers = await Promise.all(Array.from({ length: INSTANCES }, () => start(0)));
+  // Ports that no outgoing connection takes while nobody listens there.
+  const servers = await Promise.all((await freePorts(INSTANCES)).map(start));
   const client = toyClient(
     "grpc",
     service,
