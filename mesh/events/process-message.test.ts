@@ -1,5 +1,4 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { OnDead, OnUnknownType, Ordering } from "../../gen/mesh/event/v1/event_pb.ts";
 import { subscriptionContract } from "../contract/event.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -14,7 +13,6 @@ import { meshDatabase } from "../testing/mesh-database.ts";
 import { type Random, random } from "../testing/random.ts";
 import { type ToyMessage, toyMessage } from "../testing/toy-messages.ts";
 import { type Toys, toys } from "../testing/toys.ts";
-import { until } from "../testing/until.ts";
 import { readEnvelope } from "./envelope.ts";
 import { handlersByType, on } from "./handlers.ts";
 import { InboxTelemetry } from "./inbox-telemetry.ts";
@@ -230,12 +228,25 @@ test("where types that are not handled become dead letters, that waits for their
   }
 });
 
+/** From now on the time of a handler is up when the test says so; `asked` are the lengths that it was given. */
+function handlerTime() {
+  const over = new AbortController();
+  const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(over.signal);
+  onTestFinished(() => timeout.mockRestore());
+  return {
+    end: () => over.abort(new DOMException("its time is up", "TimeoutError")),
+    asked: () => timeout.mock.calls.flat(),
+  };
+}
+
 test("a handler that is over its time leaves nothing, whatever it does afterwards", async () => {
-  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 50_000_000 } });
-  const late = Promise.withResolvers<void>();
+  const contract = toys({ handlerTimeout: { seconds: 7n } });
+  const time = handlerTime();
+  const [answered, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const { deliver } = consumerOf(contract, async (tx, { toyId, n }) => {
-    // Longer than it may take; what it does then is what this is about.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    time.end();
+    // What it does then is what this is about.
+    await answered.promise;
     const write = async () => {
       await tx`INSERT INTO effect (consumer, key, key_seq) VALUES (${contract.consumer}, ${toyId}, ${n})`;
     };
@@ -243,17 +254,21 @@ test("a handler that is over its time leaves nothing, whatever it does afterward
   });
   const [one] = messagesOf("a", 1) as [ToyMessage];
   expect((await deliver(one)).kind).toBe("nak");
+  answered.resolve();
   await expect(late.promise).rejects.toThrow("the transaction is over");
   expect(await effectsOf(contract, "a")).toEqual([]);
+  expect(time.asked()).toEqual([7_000]);
 });
 
 test("a handler is told when its time is up, and so is all that it calls", async () => {
-  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 50_000_000 } });
+  const contract = toys();
+  const time = handlerTime();
   const told = Promise.withResolvers<unknown>();
   const { deliver } = consumerOf(contract, async (_tx, _event, { signal }) => {
     const isOfItsCalls = currentWork()?.signal === signal;
     const wasOver = signal.aborted;
     signal.addEventListener("abort", () => told.resolve([isOfItsCalls, wasOver, signal.reason.name]));
+    time.end();
     await new Promise(() => {});
   });
   const [one] = messagesOf("a", 1) as [ToyMessage];
@@ -417,7 +432,8 @@ test("a message that waits for its turn is not begun, however often it comes", a
 });
 
 test("a statement that outlives its handler's time ends with it", async () => {
-  const contract = toys({ handlerTimeout: { seconds: 0n, nanos: 300_000_000 } });
+  // Enough for the statements before that one, on a machine that stalls.
+  const contract = toys({ handlerTimeout: { seconds: 2n } });
   const { deliver } = consumerOf(contract, async (tx) => {
     await tx`SELECT pg_sleep(600), 'the long one'`;
   });
@@ -432,15 +448,14 @@ test("a statement that outlives its handler's time ends with it", async () => {
 });
 
 test("a session that hangs in a handler is ended, so that another consumer gets the key", async () => {
-  const handlerTimeoutMs = 200;
-  const contract = toys({ handlerTimeout: durationFromMs(handlerTimeoutMs) });
-  const { deliver } = consumerOf(contract);
+  const contract = toys();
+  const { deliver, processing } = consumerOf(contract);
   const [one, two] = messagesOf("a", 2) as [ToyMessage, ToyMessage];
   await deliver(one);
   // What a process does that is stopped in its handler: nothing, with the key in its hands.
   const [holds, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const hanging = transaction(sql, async (tx) => {
-    await boundTransaction(tx, handlerTimeoutMs);
+    await boundTransaction(tx, 2_000);
     await tx`UPDATE inbox_cursor SET last_seq = 2 WHERE consumer = ${contract.consumer} AND key = 'a'`;
     holds.resolve();
     await goesOn.promise;
@@ -449,7 +464,11 @@ test("a session that hangs in a handler is ended, so that another consumer gets 
     () => "rolled back",
   );
   await holds.promise;
-  await until(async () => (await deliver(two)).kind === "ack");
+  // One that does not wait for so long has made no attempt.
+  const hasty = { ...processing, contract: { ...processing.contract, handlerTimeoutMs: 200 } };
+  const message = toyMessage(contract, two);
+  expect((await processMessage(hasty, message, readEnvelope(message.headers), never)).kind).toBe("nak");
+  expect((await deliver(two)).kind).toBe("ack");
   goesOn.resolve();
   expect(await hanging).toBe("rolled back");
   expect(await effectsOf(contract, "a")).toEqual([1, 2]);
