@@ -19,7 +19,8 @@ import { replaySubject } from "./subject.ts";
 vi.setConfig({ testTimeout: 120_000 });
 
 const broker = await testBroker();
-const LIMITS = { maxAttempts: 1, handlerTimeoutMs: 1_000, ackWaitMs: 1_000 };
+// There is no second attempt, so that a handler may take its time; who waits for its end waits as long, and a second.
+const LIMITS = { maxAttempts: 1, handlerTimeoutMs: 4_000, ackWaitMs: 1_000 };
 
 async function openShop(): Promise<ToyShop> {
   const { maxAttempts, handlerTimeoutMs } = LIMITS;
