@@ -6,16 +6,16 @@ import { ProductService } from "../../gen/shop/product/v1/product_service_pb.ts"
 import { AppError } from "../core/errors.ts";
 import { currentWork } from "../core/work.ts";
 import type { ServerOptions } from "../rpc/server/server.ts";
+import { manualClock } from "../testing/clock.ts";
 import { testServer } from "../testing/server.ts";
 import { rest } from "./rest.ts";
 
 const left = Promise.withResolvers<string>();
-const hangs = Promise.withResolvers<string>();
 
 const { url } = await testServer(
   ProductService,
   {
-    getProduct({ productId }, { signal }) {
+    getProduct({ productId }) {
       if (productId === "gone")
         throw new AppError("there is no product gone", {
           code: Code.NotFound,
@@ -24,10 +24,6 @@ const { url } = await testServer(
           metadata: { product_id: "gone" },
         });
       if (productId === "broken") throw new Error("password=hunter2");
-      if (productId === "slow") {
-        signal.addEventListener("abort", () => hangs.resolve("given up"));
-        return new Promise(() => {});
-      }
       const { requestId, carried } = currentWork() ?? {};
       return { product: { productId, name: requestId ?? "", description: carried?.tenant ?? "" } };
     },
@@ -88,12 +84,28 @@ test("a refusal keeps its reason; what is the service's own fault has no text", 
 });
 
 test("a call whose time is up is a 504, and its handler is told", async () => {
-  const answer = await fetch(`${url}/v1/products/slow`, { headers: { "request-timeout": "0.05" } });
+  const clock = manualClock();
+  const [begun, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = await testServer(
+    ProductService,
+    {
+      getProduct(_, { signal }) {
+        signal.addEventListener("abort", () => told.resolve());
+        begun.resolve();
+        return new Promise(() => {});
+      },
+    },
+    { clock, web: (calls) => rest({ services: [ProductService], calls }) },
+  );
+  const asked = fetch(`${slow.url}/v1/products/p1`, { headers: { "request-timeout": "60" } });
+  await begun.promise;
+  clock.advance(60_000);
+  const answer = await asked;
   expect([answer.status, await answer.json()]).toMatchObject([
     504,
     { code: 4, details: [{ reason: "DEADLINE_EXCEEDED" }] },
   ]);
-  expect(await hangs.promise).toBe("given up");
+  await told.promise;
 });
 
 test("HEAD and 304 have no body, over a connection that goes on", async () => {
