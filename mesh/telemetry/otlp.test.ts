@@ -35,8 +35,10 @@ async function collector(status: () => number | undefined = () => 200) {
   return { posts, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
+/** Telemetry whose end waits for as long as it takes, unless a test moves its clock. */
 function open(env: Env, options: Partial<TelemetryOptions> = {}): Telemetry {
-  return openTelemetry(readConfig(telemetrySettings, env), { service: "order", instance: "1", ...options });
+  const service = { service: "order", instance: "1", clock: manualClock() };
+  return openTelemetry(readConfig(telemetrySettings, env), { ...service, ...options });
 }
 
 function recordSpan(telemetry: Telemetry, name = "a.B/C") {
