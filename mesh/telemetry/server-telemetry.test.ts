@@ -70,12 +70,17 @@ test("calls are counted and measured by the names of gRPC too, those that run an
   const header = () => undefined;
   refusalTelemetry(telemetry)({ method: ProductService.method.getProduct, header, error });
   refusalTelemetry(telemetry)({ header, error });
-  answer = () => running.promise;
+  const begun = Promise.withResolvers<void>();
+  answer = () => {
+    begun.resolve();
+    return running.promise;
+  };
   const call = client.getProduct(product);
   const count = async (name: string) =>
     (await telemetry.prometheus()).split("\n").filter((line) => line.startsWith(name));
   const started = `grpc_server_call_started_total{grpc_method="${getProduct}"} 3`;
-  await expect.poll(() => count("grpc_server_call_started_total")).toContain(started);
+  await begun.promise;
+  expect(await count("grpc_server_call_started_total")).toContain(started);
   running.resolve({});
   await call;
   const done = "grpc_server_call_duration_count";
