@@ -56,7 +56,10 @@ test("connections that are ended by the server are an unavailable part, and new 
       await killer`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(60)%'`;
     return rows.length > 0;
   });
-  await killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'`;
+  // Sessions of that name in other databases are those of other test files.
+  await killer`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'victim' AND datname = current_database()`;
   expect(isUnavailable(await running)).toBe(true);
   await until(async () => {
     const answer = await errorOf(sql`SELECT 1`);
