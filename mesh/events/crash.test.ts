@@ -4,6 +4,7 @@ import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test, vi } from "vitest";
+import { freePort } from "../../tools/local/ports.ts";
 import { connect } from "../store/connect.ts";
 import { startMetrics } from "../telemetry/metrics.ts";
 import { atEnd } from "../testing/at-end.ts";
@@ -219,8 +220,9 @@ async function fragileDatabase(databaseUrl: string): Promise<FragileDatabase> {
     for (const socket of sockets) socket.resetAndDestroy();
     await closed;
   };
-  await listen(0);
-  const own = (server.address() as { port: number }).port;
+  // A port that nobody else is given while nothing listens there.
+  const own = await freePort();
+  await listen(own);
   atEnd(async () => {
     if (server.listening) await goAway();
   });
