@@ -233,6 +233,9 @@ test("a bucket that is deleted is made again, and those who follow it see on", a
   await (await bucket()).bucket.destroy();
   start("b");
   await reader.shows("a,b");
+  // When it has heard of this one, the second watch has told all that was there.
+  start("c");
+  await reader.shows("a,b,c");
   // Of the first watch nothing is left.
   expect(sleeping).toBe(1);
 });
