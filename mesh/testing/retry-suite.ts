@@ -36,6 +36,8 @@ export interface RetryFeatures {
 }
 
 const DEATHS: readonly Death[] = ["FIN", "RST"];
+// By the clock of a test. Transports have the machine's, by which it is long.
+const ATTEMPT_MS = 5_000;
 const SHED = fails(Code.Unavailable, { reason: "SHED" });
 
 /**
@@ -318,6 +320,20 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
   });
 
   describe(`over ${protocol}: time`, () => {
+    /** Attempts have a time of their own, and the next one follows at once: a clock that stands still lets no wait end. */
+    const timed: ToyPolicies = {
+      ask: {
+        redundancy: {
+          case: "retry",
+          value: {
+            attemptTimeout: duration(ATTEMPT_MS),
+            initialBackoff: duration(0),
+            maxBackoff: duration(0),
+          },
+        },
+      },
+    };
+
     test("each attempt tells the server what is left, which grows less (D3, B6)", async () => {
       const waitMs = 30;
       const retry = { initialBackoff: duration(waitMs), maxBackoff: duration(waitMs), jitter: Jitter.NONE };
@@ -334,26 +350,35 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
     });
 
     test("an attempt has its own time, the last all that is left (D3)", async () => {
-      const retry = { attemptTimeout: duration(100) };
-      const contract: ToyPolicies = { ask: { redundancy: { case: "retry", value: retry } } };
-      const { client, attempts } = await playing(1, [{ does: "hang" }, { does: "hang" }], { contract });
-      await client.ask({}, { timeoutMs: 20_000 });
+      const clock = manualClock();
+      const hangs: Step = { does: "hang" };
+      const { client, backends, attempts } = await playing(1, [hangs, hangs], { contract: timed, clock });
+      const call = client.ask({}, { timeoutMs: 4 * ATTEMPT_MS });
+      for (const count of [1, 2]) {
+        await backends[0]?.whenArrived(count);
+        clock.advance(ATTEMPT_MS);
+      }
+      await call;
       const [first, second, last] = attempts.map(({ timeoutMs }) => timeoutMs);
       expect(attempts).toHaveLength(3);
-      expect(first).toBeLessThanOrEqual(100);
-      expect(second).toBeLessThanOrEqual(100);
-      expect(last).toBeLessThanOrEqual(20_000 - 2 * 99);
-      expect(last).toBeGreaterThan(100);
+      expect(first).toBeLessThanOrEqual(ATTEMPT_MS);
+      expect(second).toBeLessThanOrEqual(ATTEMPT_MS);
+      expect(last).toBeLessThanOrEqual(2 * ATTEMPT_MS);
+      expect(last).toBeGreaterThan(ATTEMPT_MS);
     });
 
     test.each([{ does: "hang" }, { does: "drip" }] as const)(
       "a server that accepts and $does's is given up, and the next one answers",
       async (step) => {
-        const retry = { attemptTimeout: duration(100) };
-        const contract: ToyPolicies = { ask: { redundancy: { case: "retry", value: retry } } };
-        const { client, places } = await playing(2, [step], { contract });
-        await client.ask({});
-        expect(places()).toEqual([0, 1]);
+        const clock = manualClock();
+        const { client, backends, places } = await playing(2, [step], { contract: timed, clock });
+        const call = client.ask({});
+        await backends[0]?.whenArrived(1);
+        // Answered there after the first of what drips has come.
+        await client.order({});
+        clock.advance(ATTEMPT_MS);
+        await call;
+        expect(places()).toEqual([0, 0, 1]);
       },
     );
 
@@ -367,11 +392,14 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
 
     test("a process that is stopped, whose kernel still accepts, is given up like one that hangs", async () => {
       const stopped = await silence();
-      const retry = { attemptTimeout: duration(100) };
-      const service = countable({ ask: { redundancy: { case: "retry", value: retry } } });
+      const clock = manualClock();
+      const service = countable(timed);
       const other = await scriptedBackend({ protocol, service });
-      const client = toyClient(protocol, service, [stopped, other.endpoint]);
-      expect(await client.ask({ text: "hello" })).toMatchObject({ text: "hello" });
+      const client = toyClient(protocol, service, [stopped.endpoint, other.endpoint], { clock });
+      const call = client.ask({ text: "hello" });
+      await stopped.accepted;
+      clock.advance(ATTEMPT_MS);
+      expect(await call).toMatchObject({ text: "hello" });
       expect(other.attempts).toHaveLength(1);
     });
 
@@ -509,18 +537,21 @@ export function retrySuite(protocol: Protocol, features: RetryFeatures): void {
   });
 }
 
-/** A port whose owner never reads what comes. */
-async function silence(): Promise<Endpoint> {
+/** A port whose owner never reads what comes, and when the first has connected to it. */
+async function silence(): Promise<{ readonly endpoint: Endpoint; readonly accepted: Promise<void> }> {
   const sockets = new Set<Socket>();
+  const accepted = Promise.withResolvers<void>();
   const server = createServer((socket) => {
     socket.pause();
     socket.on("error", () => {});
     sockets.add(socket);
+    accepted.resolve();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   atEnd(async () => {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   });
-  return { host: "127.0.0.1", port: (server.address() as { port: number }).port };
+  const { port } = server.address() as { port: number };
+  return { endpoint: { host: "127.0.0.1", port }, accepted: accepted.promise };
 }
