@@ -79,15 +79,15 @@ test("the bulkhead is above retry: a call that waits for its next attempt holds 
 });
 
 test("the deadline is above the bulkhead and retry: waits spend from it", async () => {
-  const wait = { initialBackoff: duration(600), maxBackoff: duration(600), jitter: Jitter.NONE };
+  const wait = { initialBackoff: duration(6_000), maxBackoff: duration(6_000), jitter: Jitter.NONE };
   const { client, clock, backend, plays, told } = await stacked(1, {
-    ask: { timeout: duration(1_000), redundancy: { case: "retry", value: wait } },
+    ask: { timeout: duration(10_000), redundancy: { case: "retry", value: wait } },
   });
   plays(UNAVAILABLE, UNAVAILABLE);
   const call = client.ask({});
   await until(() => told.length === 1);
-  clock.advance(600);
-  // The second failure leaves 400 ms, which is too little for another wait.
+  clock.advance(6_000);
+  // The second failure leaves 4 s, which is too little for another wait.
   await expect(call).rejects.toMatchObject({ code: Code.Unavailable });
   expect(backend.attempts).toHaveLength(2);
 });
@@ -107,7 +107,7 @@ test("the fallback is above all but telemetry: it sees the outcome of the call, 
     plays,
   } = await stacked(
     1,
-    { service, ask: { fallback: { allowed: true }, timeout: duration(1_000) } },
+    { service, ask: { fallback: { allowed: true }, timeout: duration(10_000) } },
     { observer: { call: outermost } },
   );
   const asked: unknown[] = [];
