@@ -12,17 +12,19 @@ import type { MeshServer } from "../rpc/server/server.ts";
 import { refusalOf } from "../testing/refusal.ts";
 import { scriptedBackend, UNAVAILABLE } from "../testing/scripted-backend.ts";
 import { testServer } from "../testing/server.ts";
-import { countable, toyTarget } from "../testing/toy-client.ts";
+import { countable, duration, toyTarget } from "../testing/toy-client.ts";
 import { WIRE_PROTOCOLS } from "../testing/wire-protocols.ts";
 import { adminService } from "./admin.ts";
 
 const NO_RETRY = { case: "retry" as const, value: { maxAttempts: 1 } };
+// Far longer than any test, however slow the machine is.
+const OPEN_LONG = { openBase: duration(600_000), openMax: duration(600_000) };
 
 /** An instance that calls two endpoints of a toy service, and a client of its AdminService. */
 async function administered(
   token = "",
   settings: FaultSettings = { isOn: true, faults: [] },
-  service = countable({ service: { defaults: { redundancy: NO_RETRY } } }),
+  service = countable({ service: { breaker: OPEN_LONG, defaults: { redundancy: NO_RETRY } } }),
 ) {
   const [a, b] = [
     await scriptedBackend({ protocol: "grpc", service }),

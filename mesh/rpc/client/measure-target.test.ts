@@ -3,14 +3,16 @@ import { expect, test } from "vitest";
 import { recordingTelemetry } from "../../telemetry/recording.ts";
 import { atEnd } from "../../testing/at-end.ts";
 import { fails, scriptedBackend, UNAVAILABLE } from "../../testing/scripted-backend.ts";
-import { countable } from "../../testing/toy-client.ts";
+import { countable, duration } from "../../testing/toy-client.ts";
 import { meshClient, openTarget } from "./client.ts";
 
 /** A target of two backends, of which the first fails, and what its telemetry says. */
 async function measured() {
   const telemetry = recordingTelemetry();
   const once = { redundancy: { case: "retry" as const, value: { maxAttempts: 2 } } };
-  const service = countable({ service: { defaults: once } });
+  // Far longer than any test, however slow the machine is.
+  const breaker = { openBase: duration(600_000), openMax: duration(600_000) };
+  const service = countable({ service: { defaults: once, breaker } });
   const backends = [
     await scriptedBackend({ protocol: "grpc", service }),
     await scriptedBackend({ protocol: "grpc", service }),
