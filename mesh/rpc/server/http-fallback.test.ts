@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ProductService } from "../../../gen/shop/product/v1/product_service_pb.ts";
 import { recordingLog } from "../../testing/log.ts";
 import { testServer } from "../../testing/server.ts";
@@ -122,6 +122,9 @@ test("a body is sent as it comes, and that its reader has gone is told", async (
 test("who is still sending reads why it was refused before its connection is closed", async () => {
   const web = () => () => new Response("too large", { status: 413 });
   const { port } = await testServer(ProductService, {}, { web });
+  // The server waits for a second only, in which a slow machine may not send so much.
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
   const socket = connect({ host: "127.0.0.1", port });
   const answer = text(socket);
   const bytes = 16 * 2 ** 20;
