@@ -19,6 +19,7 @@ export default defineConfig({
     // Bounds for a busy machine; none of the tests waits for time to pass.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       { extends: true, test: { name: "static", include: STATIC } },
       {

@@ -80,7 +80,7 @@ test("a question is what was asked, in proto, in JSON, and compressed", async ()
   );
   const zipped = calling({ compression: gzip });
   zipped.unary().catch(() => {});
-  await vi.waitUntil(() => zipped.peers.length > 0);
+  await vi.waitUntil(() => zipped.peers.length > 0, { timeout: 20_000 });
   const compressed = await zipped.peer().next(FrameType.DATA);
   expect(compressed.payload[0]).toBe(1);
   expect(Buffer.from(await gzip.decompress(compressed.payload.subarray(5), 100))).toEqual(Buffer.from(bytes));
