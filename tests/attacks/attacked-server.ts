@@ -103,7 +103,10 @@ export async function attackedServer(options: ServerProcessOptions = {}): Promis
       report(name, before, peak, after, calls.answered);
       expect([...new Set(after.cutOffs.slice(before.cutOffs.length))]).toEqual(guards);
       expect(peak.heldBytes - before.heldBytes).toBeLessThan(MAX_GROWTH_BYTES);
-      expect(after.heldBytes - before.heldBytes).toBeLessThan(MAX_KEPT_BYTES);
+      // What a collection has found to be garbage may be given back by the next one only.
+      await expect
+        .poll(async () => (await figures()).heldBytes - before.heldBytes)
+        .toBeLessThan(MAX_KEPT_BYTES);
     },
   };
 }
