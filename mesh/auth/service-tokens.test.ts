@@ -44,6 +44,7 @@ test("it is used for half a minute and good for a whole one, give or take the sk
   expect(await sent(PaymentService)).not.toBe(first);
   clock.advance(34_000);
   expect((await verify(first, PaymentService)).id).toBe("order");
+  // What is remembered of it ends with it.
   clock.advance(1_000);
   await expect(verify(first, PaymentService)).rejects.toMatchObject(INVALID);
 });

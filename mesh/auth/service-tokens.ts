@@ -5,6 +5,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { decodeJwt, errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
 import { type Caller, SERVICE_TOKEN_HEADER } from "../core/caller.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { keptProofs } from "./kept-proofs.ts";
 import { invalidToken } from "./user-tokens.ts";
 
 /** Which service calls, by its token. Throws TOKEN_INVALID. */
@@ -54,13 +55,17 @@ export function signCalls(service: string, privateJwk: JWK, clock: Clock = syste
   };
 }
 
-/** Checks the tokens of services, each with the key of the service that it names. */
+/**
+ * Checks the tokens of services, each with the key of the service that it names. One that has been found good is not looked at
+ * again for 5 seconds.
+ */
 export function serviceTokens(
   publicJwks: ReadonlyMap<string, JWK>,
   clockSkewMs: number,
   clock: Clock = systemClock,
 ): VerifyService {
   const keys = new Map<string, ReturnType<typeof importJWK>>();
+  const proofs = keptProofs(clock);
 
   function keyOf(service: string): ReturnType<typeof importJWK> {
     const jwk = publicJwks.get(service);
@@ -71,11 +76,15 @@ export function serviceTokens(
   }
 
   return async (token, called) => {
+    // It is good for one service alone.
+    const name = `${called.typeName} ${token}`;
+    const known = proofs.find(name);
+    if (known) return known;
     try {
       // Said by nobody yet: it only chooses the key that must have signed it.
       const { iss: service } = decodeJwt(token);
       if (typeof service !== "string") throw new errors.JWTInvalid("names no service");
-      await jwtVerify(token, await keyOf(service), {
+      const { payload } = await jwtVerify(token, await keyOf(service), {
         issuer: service,
         audience: called.typeName,
         algorithms: [ALGORITHM],
@@ -84,7 +93,9 @@ export function serviceTokens(
         currentDate: clock.date(),
         requiredClaims: ["exp", "iat"],
       });
-      return { kind: "service", id: service };
+      const caller = { kind: "service", id: service } as const;
+      proofs.keep(name, caller, (payload.exp ?? 0) * 1_000 + clockSkewMs);
+      return caller;
     } catch (error) {
       throw error instanceof errors.JOSEError ? invalidToken(error) : error;
     }

@@ -14,7 +14,7 @@ const startS = nowS();
 
 async function keyOf(kid: string) {
   const { publicKey, privateKey } = await generateKeyPair("ES256");
-  return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: "ES256" } as JWK };
+  return { kid, privateKey, publicKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: "ES256" } as JWK };
 }
 
 function token({ kid, privateKey }: typeof old, times: { nbf?: number; exp?: number } = {}): Promise<string> {
@@ -85,8 +85,28 @@ test("a key that is new is looked for, once in 5 seconds at most; one that has g
   vi.setSystemTime(Date.now() + 299_000);
   expect(await outcome(byOld)).toBe("cust-ada");
   vi.setSystemTime(Date.now() + 2_000);
+  clock.advance(5_000);
   expect(await outcome(byOld)).toBe("TOKEN_INVALID");
   expect(await outcome(byNext)).toBe("cust-ada");
+});
+
+test("a token that was good is not looked at again for 5 seconds; one that was not always is", async () => {
+  let looks = 0;
+  const key = async () => {
+    looks++;
+    return old.publicKey;
+  };
+  const verify = userTokens({ issuer: "weft-shop", audience: "weft-shop", clockSkewMs: 0, keys: key, clock });
+  const good = await token(old);
+  const forged = await token(next);
+  for (let times = 0; times < 3; times++) {
+    expect((await verify(good)).id).toBe("cust-ada");
+    await expect(verify(forged)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  }
+  expect(looks).toBe(1 + 3);
+  clock.advance(5_000);
+  await verify(good);
+  expect(looks).toBe(1 + 3 + 1);
 });
 
 test("while the keys cannot be had nobody is refused for good", async () => {

@@ -3,6 +3,7 @@ import { MeshError } from "../../gen/mesh/error/v1/error_pb.ts";
 import { refuseByMesh } from "../contract/reasons.ts";
 import type { Caller } from "../core/caller.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { keptProofs } from "./kept-proofs.ts";
 
 /** What tokens of people must say. */
 export interface UserTokenOptions {
@@ -35,11 +36,14 @@ export function remoteKeys(url: string): JWTVerifyGetKey {
 
 /**
  * Checks the tokens of people (RFC 8725): ES256 and nothing else, whatever a token says of itself; signed by a key of the
- * issuer, for us, begun and not ended.
+ * issuer, for us, begun and not ended. One that has been found good is not looked at again for 5 seconds.
  */
 export function userTokens(options: UserTokenOptions): VerifyUser {
   const { issuer, audience, clockSkewMs, keys, clock = systemClock } = options;
+  const proofs = keptProofs(clock);
   return async (token) => {
+    const known = proofs.find(token);
+    if (known) return known;
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer,
@@ -50,9 +54,11 @@ export function userTokens(options: UserTokenOptions): VerifyUser {
         currentDate: clock.date(),
         requiredClaims: ["sub", "iat", "exp"],
       });
-      const { sub, role } = payload;
+      const { sub, role, exp = 0 } = payload;
       if (!sub || (role !== "customer" && role !== "operator")) throw invalidToken();
-      return { kind: role, id: sub, token };
+      const caller = { kind: role, id: sub, token } as const;
+      proofs.keep(token, caller, exp * 1_000 + clockSkewMs);
+      return caller;
     } catch (error) {
       throw refusalFor(error);
     }

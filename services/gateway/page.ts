@@ -6,6 +6,9 @@ import type { FileHandler } from "../../mesh/rpc/server/http-fallback.ts";
 /** The paths that the page shows something at; `web/src/app.tsx` says what. */
 const PAGE_PATH = /^\/((basket|orders|products\/[^/]+|orders\/[^/]+)\/?)?$/;
 
+/** The build gives every file an ending. */
+const NAMED_AS_FILE = /\.[a-z0-9]+$/;
+
 /** What the build names by its content, so that it never changes. */
 const NAMED_BY_CONTENT = /^\/assets\//;
 
@@ -31,6 +34,8 @@ export function shopPage(folder: string): FileHandler | undefined {
     folder,
     // `make web` may build it anew beside a gateway that runs.
     isLive: true,
+    // So that calls over HTTP, whose paths have no such ending, need not be looked for on the disk.
+    isOffered: (file) => NAMED_AS_FILE.test(file),
     cacheControl: (file) =>
       NAMED_BY_CONTENT.test(file) ? "public, max-age=31536000, immutable" : "no-cache",
     headers: { "content-security-policy": POLICY, "referrer-policy": "same-origin" },
