@@ -14,6 +14,8 @@ import { openShop } from "./shop.ts";
 const shop = await openShop({
   REST_BODY_WITHIN_MS: "3000",
   MESH_OPERATOR_TOKEN: "operator-secret",
+  // Without the shop's page, which may have been built: its paths are none of REST's.
+  PAGE_FOLDER: "none",
   // So that what stands in `x-forwarded-for` is read; those who say who they are, all in all, are not limited by it.
   TRUSTED_PROXIES: "loopback",
   RATE_LIMIT_CALLS_PER_ADDRESS: "100000",
