@@ -14,8 +14,8 @@ const KEPT_FOR_MS = 5_000;
 const MAX_KEPT = 1_000;
 
 /**
- * Keeps the proofs of the last thousand tokens for a moment: to check a signature again with each call of a caller costs more than all
- * else that the call passes. What is no proof is never kept, so made-up tokens push nobody out.
+ * Keeps the proofs of the last thousand tokens for a moment: to check a signature with each call of a caller is a good part of what the
+ * call costs. What is no proof is never kept, so made-up tokens push nobody out.
  */
 export function keptProofs(clock: Clock): KeptProofs {
   const kept = new LRUCache<string, { readonly caller: Caller; readonly untilMs: number }>({ max: MAX_KEPT });
